@@ -1,0 +1,59 @@
+// A Snapshot: all that is needed to decide one tenant's calls, immutable once loaded.
+//
+// Threading: a Snapshot is shared by all workers as shared_ptr<const Snapshot>; each worker has its
+// own Evaluator.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "aegis/base/result.h"
+#include "aegis/decision/call.h"
+#include "aegis/decision/decision.h"
+
+namespace aegis::rego {
+struct VerificationKey;
+}
+
+namespace aegis::decision {
+
+class Snapshot {
+ public:
+  // Reads a bundle (.tar.gz bytes), checks its signature against `keys` (all of its files, scope
+  // = tenant), loads its plan and finds the entrypoint aegis/decision.
+  // Errors: those of rego::ReadBundle and rego::Program::Load.
+  struct Options;
+  static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle, const Options& options);
+  ~Snapshot();
+
+  const std::string& tenant() const;
+  const std::string& policy_version() const;  // the manifest's revision
+  const std::string& bundle_sha256() const;   // lower-case hex of the bundle file
+
+ private:
+  friend class Evaluator;
+  struct Impl;
+  explicit Snapshot(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Decides calls on one thread. Pure: same snapshot and call, same decision; no I/O, no clock, no
+// lock; once warm no allocation outside its arena.
+class Evaluator {
+ public:
+  Evaluator();
+  ~Evaluator();
+  // The returned views live until the next Evaluate or Reset. Never fails: what goes wrong is a deny
+  // with Reason::kPolicyError.
+  Decision Evaluate(const Snapshot& snapshot, const Call& call);
+  // Arena for what belongs to the call being decided (params, labels); Evaluate does not reset it.
+  Arena& arena();
+  void Reset();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace aegis::decision

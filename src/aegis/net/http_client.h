@@ -1,0 +1,32 @@
+// A blocking HTTP/1.1 client for the CLI, the bundle poller and the demo's agents. Plain TCP.
+// Connections are kept alive and reused per host. Not thread-safe: one per thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "aegis/base/result.h"
+#include "aegis/net/http_message.h"
+
+namespace aegis::net {
+
+class HttpClient {
+ public:
+  struct Options {
+    int connect_timeout_ms = 5'000;
+    size_t max_body_bytes = 64 << 20;
+  };
+  HttpClient();
+  explicit HttpClient(Options options);
+  ~HttpClient();
+
+  // `url`: "http://host:port" (a path in it is put before request.path).
+  // Errors: bad_url, connect_failed, timeout, bad_response, response_too_large.
+  Result<HttpResponse> Send(const std::string& url, const HttpRequest& request, int timeout_ms);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace aegis::net
