@@ -8,22 +8,28 @@
 #include <string>
 #include <string_view>
 
+#include "aegis/base/arena.h"
 #include "aegis/base/result.h"
 #include "aegis/decision/call.h"
 #include "aegis/decision/decision.h"
 
 namespace aegis::rego {
-struct VerificationKey;
+struct BundleVerifier;
 }
 
 namespace aegis::decision {
 
 class Snapshot {
  public:
-  // Reads a bundle (.tar.gz bytes), checks its signature against `keys` (all of its files, scope
-  // = tenant), loads its plan and finds the entrypoint aegis/decision.
-  // Errors: those of rego::ReadBundle and rego::Program::Load.
-  struct Options;
+  struct Options {
+    std::string tenant;
+    // Whose bundles are accepted; its scope is the tenant. nullptr: the signature is not checked (a
+    // bundle that this process has just compiled, or `aegis decide` on a local file).
+    const rego::BundleVerifier* verifier = nullptr;
+  };
+  // Reads a bundle (.tar.gz bytes), checks its signature over all of its files, loads its plan and
+  // finds the entrypoint aegis/decision.
+  // Errors: those of rego::ReadBundle and rego::Program::Load; bundle_no_plan, bundle_no_entrypoint.
   static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle, const Options& options);
   ~Snapshot();
 
