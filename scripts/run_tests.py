@@ -123,7 +123,9 @@ def rego() -> Count:
         elif case.get("fail") or case.get("error"):
             count.failed += 1
             at = case.get("location", {})
-            print(f"FAIL {case.get('package')}.{case.get('name')} ({at.get('file')}:{at.get('row')})")
+            print(
+                f"FAIL {case.get('package')}.{case.get('name')} ({at.get('file')}:{at.get('row')})"
+            )
         else:
             count.passed += 1
     return count
@@ -132,7 +134,14 @@ def rego() -> Count:
 def python() -> Count:
     folder = fresh("python")
     ok = run(
-        [sys.executable, "-m", "pytest", "tests", f"--junitxml={folder}/pytest.xml", "--durations=5"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests",
+            f"--junitxml={folder}/pytest.xml",
+            "--durations=5",
+        ],
         env={**os.environ, "AEGIS_BIN": os.environ.get("AEGIS_BIN", str(BUILD / "bin" / "aegis"))},
     )
     count = count_junit(sorted(folder.glob("*.xml")))
@@ -162,7 +171,9 @@ def main() -> int:
     print(f"\n{'stage':8} {'passed':>8} {'failed':>8} {'skipped':>8} {'seconds':>8}")
     for name, count, seconds in rows:
         verdict = "" if count.ok and count.failed == 0 else "  FAILED"
-        print(f"{name:8} {count.passed:8} {count.failed:8} {count.skipped:8} {seconds:8.0f}{verdict}")
+        print(
+            f"{name:8} {count.passed:8} {count.failed:8} {count.skipped:8} {seconds:8.0f}{verdict}"
+        )
     broken = [name for name, count, _ in rows if not count.ok or count.failed]
     passed = sum(count.passed for _, count, _ in rows)
     failed = sum(count.failed for _, count, _ in rows)

@@ -64,7 +64,9 @@ def check(path: pathlib.Path) -> tuple[pathlib.Path, str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=900, help="stop starting files after this")
-    parser.add_argument("--jobs", type=int, default=int(os.environ.get("JOBS", os.cpu_count() or 1)))
+    parser.add_argument(
+        "--jobs", type=int, default=int(os.environ.get("JOBS", os.cpu_count() or 1))
+    )
     parser.add_argument("files", nargs="*", type=pathlib.Path, help="only these")
     options = parser.parse_args()
 
