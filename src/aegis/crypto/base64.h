@@ -1,4 +1,5 @@
-// Base64 and base64url (RFC 4648 §§4, 5). Decoding is strict: one text for each value, no white space.
+// Base64 and base64url (RFC 4648 §§4, 5). Decoding is strict: one text for each value, no white
+// space.
 #pragma once
 
 #include <optional>

@@ -88,8 +88,8 @@ Result<std::string> HashByName(std::string_view name, std::string_view data) {
     const char* openssl_name;
   };
   static constexpr Known kKnown[] = {
-      {"SHA-256", "SHA256"},         {"SHA-224", "SHA224"},          {"SHA-384", "SHA384"},
-      {"SHA-512", "SHA512"},         {"SHA-512-224", "SHA512-224"}, {"SHA-512-256", "SHA512-256"},
+      {"SHA-256", "SHA256"}, {"SHA-224", "SHA224"},         {"SHA-384", "SHA384"},
+      {"SHA-512", "SHA512"}, {"SHA-512-224", "SHA512-224"}, {"SHA-512-256", "SHA512-256"},
   };
   for (const Known& known : kKnown) {
     if (known.name != name) continue;

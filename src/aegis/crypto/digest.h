@@ -26,9 +26,9 @@ Sha256Digest HmacSha256(std::string_view key, std::string_view data);
 // Lower-case hexadecimal of Sha256.
 std::string Sha256Hex(std::string_view data);
 
-// The hash algorithms that OPA's bundle signatures name: MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512,
-// SHA-512-224, SHA-512-256. Gives the raw digest. Errors: hash_unsupported for any other name, and for
-// MD5 and SHA-1, which no longer prove anything.
+// The hash algorithms that OPA's bundle signatures name: MD5, SHA-1, SHA-224, SHA-256, SHA-384,
+// SHA-512, SHA-512-224, SHA-512-256. Gives the raw digest. Errors: hash_unsupported for any other
+// name, and for MD5 and SHA-1, which no longer prove anything.
 Result<std::string> HashByName(std::string_view name, std::string_view data);
 
 // SHA-256 of data that comes in pieces.

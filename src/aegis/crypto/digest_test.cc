@@ -75,9 +75,13 @@ TEST(Digest, ConstantTimeEquals) {
 
 // RFC 4648 §10.
 TEST(Base64, Vectors) {
-  const std::pair<std::string_view, std::string_view> kCases[] = {
-      {"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<std::string_view, std::string_view> kCases[] = {{"", ""},
+                                                                  {"f", "Zg=="},
+                                                                  {"fo", "Zm8="},
+                                                                  {"foo", "Zm9v"},
+                                                                  {"foob", "Zm9vYg=="},
+                                                                  {"fooba", "Zm9vYmE="},
+                                                                  {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : kCases) {
     EXPECT_EQ(Base64Encode(plain), encoded);
     EXPECT_EQ(Base64Decode(encoded), plain);
@@ -91,11 +95,12 @@ TEST(Base64, Vectors) {
 }
 
 TEST(Base64, RefusesAllButOneText) {
-  for (const std::string_view text : {"Zg", "Zg=", "Zh==", "Zm9=", "Zm9v\n", " Zm9v", "Zm-v", "====", "A===",
-                                      "AA=A", "=AAA", "AAA\0"}) {
+  for (const std::string_view text : {"Zg", "Zg=", "Zh==", "Zm9=", "Zm9v\n", " Zm9v", "Zm-v",
+                                      "====", "A===", "AA=A", "=AAA", "AAA\0"}) {
     EXPECT_EQ(Base64Decode(text), std::nullopt) << text;
   }
-  for (const std::string_view text : {"Zg==", "Zh", "Zm9", "Z", "Zm+v", "Zm/v", "Zm9v=", "Zm 9v", "Zm9vZ"}) {
+  for (const std::string_view text :
+       {"Zg==", "Zh", "Zm9", "Z", "Zm+v", "Zm/v", "Zm9v=", "Zm 9v", "Zm9vZ"}) {
     EXPECT_EQ(Base64UrlDecode(text), std::nullopt) << text;
   }
 }

@@ -1,10 +1,10 @@
-// Signing and verification keys, and sets of them. The algorithm belongs to the key: it is fixed when
-// the key is loaded and no token header changes it (RFC 8725 §3.1).
+// Signing and verification keys, and sets of them. The algorithm belongs to the key: it is fixed
+// when the key is loaded and no token header changes it (RFC 8725 §3.1).
 //
 // Formats: PEM (SubjectPublicKeyInfo, PKCS#8), JWK and JWKS (RFC 7517, RFC 7518 §6, RFC 8037).
 //
-// Threading: keys are immutable handles that share what they hold; reading, signing and verifying are
-// thread-safe. A KeySet is safe to read from many threads once it is built.
+// Threading: keys are immutable handles that share what they hold; reading, signing and verifying
+// are thread-safe. A KeySet is safe to read from many threads once it is built.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,10 @@
 
 #include "aegis/base/result.h"
 
+namespace aegis::json {
+class Tree;
+}
+
 namespace aegis::crypto {
 
 enum class Algorithm : uint8_t {
@@ -24,8 +28,8 @@ enum class Algorithm : uint8_t {
   kHs256,    // HMAC with SHA-256, secrets of at least 32 bytes (RFC 7518 §3.2); bundles only
 };
 
-// The `alg` that we write. Ed25519 keys write "EdDSA": RFC 9864 prefers "Ed25519", but PyJWT (2.15) does
-// not know that name yet.
+// The `alg` that we write. Ed25519 keys write "EdDSA": RFC 9864 prefers "Ed25519", but PyJWT (2.15)
+// does not know that name yet.
 std::string_view JoseName(Algorithm algorithm);
 // Whether a header's `alg` means this algorithm. "EdDSA" and "Ed25519" both mean kEd25519.
 bool JoseNameMatches(std::string_view alg, Algorithm algorithm);
@@ -36,8 +40,8 @@ class VerificationKey {
   // `pem`: one "PUBLIC KEY" block. An empty `kid` becomes the RFC 7638 thumbprint.
   // Errors: key_malformed, key_unsupported (type, curve or size).
   static Result<VerificationKey> FromPem(std::string_view pem, std::string kid = {});
-  // One JWK object; kty OKP, EC or RSA. A member `alg` must agree with the key; `use` must be "sig".
-  // Private members are refused, so that a private key is never published by accident.
+  // One JWK object; kty OKP, EC or RSA. A member `alg` must agree with the key; `use` must be
+  // "sig". Private members are refused, so that a private key is never published by accident.
   // Errors: key_malformed, key_unsupported.
   static Result<VerificationKey> FromJwk(std::string_view json);
   // An HS256 secret. Errors: key_unsupported (shorter than 32 bytes).
@@ -59,6 +63,9 @@ class VerificationKey {
   friend class SigningKey;
   friend class KeySet;
   struct Impl;
+  static Result<VerificationKey> FromImpl(std::shared_ptr<const Impl> impl, std::string kid);
+  static Result<VerificationKey> FromTree(const json::Tree& jwk);
+  std::string RequiredMembers() const;
   VerificationKey(std::shared_ptr<const Impl> impl, std::string kid)
       : impl_(std::move(impl)), kid_(std::move(kid)) {}
   std::shared_ptr<const Impl> impl_;
@@ -87,8 +94,12 @@ class SigningKey {
   Result<std::string> ToPem() const;
 
  private:
-  explicit SigningKey(VerificationKey key) : public_key_(std::move(key)) {}
+  struct Private;
+  static Result<SigningKey> FromPrivate(std::shared_ptr<const Private> key, std::string kid);
+  SigningKey(VerificationKey public_key, std::shared_ptr<const Private> private_key)
+      : public_key_(std::move(public_key)), private_(std::move(private_key)) {}
   VerificationKey public_key_;
+  std::shared_ptr<const Private> private_;  // nullptr for a secret, which public_key_ holds
 };
 
 // Keys by kid, so that old and new ones are valid side by side while keys rotate.
@@ -101,8 +112,9 @@ class KeySet {
   const std::vector<VerificationKey>& keys() const { return keys_; }
   bool empty() const { return keys_.empty(); }
 
-  // A JWKS document. Keys of a type, curve or use that we do not support are skipped (RFC 7517 §5), those
-  // without a kid get their thumbprint. Errors: key_malformed, key_duplicate, too_many_keys (64).
+  // A JWKS document. Keys of a type, curve or use that we do not support are skipped (RFC 7517 §5),
+  // those without a kid get their thumbprint. Errors: key_malformed, key_duplicate, too_many_keys
+  // (64).
   static Result<KeySet> FromJwks(std::string_view json);
   // {"keys":[...]} in the order added. HMAC secrets are left out.
   std::string ToJwks() const;

@@ -36,8 +36,8 @@ std::optional<std::string_view> Tree::FindString(std::string_view name) const {
   return found->text();
 }
 
-// Recursive descent; the depth limit bounds the stack. Children are collected on one shared vector and
-// copied to the arena when their parent ends.
+// Recursive descent; the depth limit bounds the stack. Children are collected on one shared vector
+// and copied to the arena when their parent ends.
 class TreeParser {
  public:
   TreeParser(std::string_view text, Arena& arena, const TreeLimits& limits)

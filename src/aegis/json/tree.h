@@ -1,8 +1,8 @@
-// A parsed JSON text as a small read-only tree (RFC 8259), for keys, tokens, manifests and other things
-// that are read once: strict, with limits, and with numbers kept as they were written.
+// A parsed JSON text as a small read-only tree (RFC 8259), for keys, tokens, manifests and other
+// things that are read once: strict, with limits, and with numbers kept as they were written.
 //
-// What is refused beyond the grammar: duplicate member names (RFC 7493 §2.3), text that is not UTF-8,
-// escapes that leave a lone surrogate, anything after the value.
+// What is refused beyond the grammar: duplicate member names (RFC 7493 §2.3), text that is not
+// UTF-8, escapes that leave a lone surrogate, anything after the value.
 //
 // Threading: immutable once parsed. Ownership: nodes live in the arena; strings without escapes and
 // numbers point into the parsed text, so arena and text must both outlive the tree.
@@ -73,7 +73,8 @@ struct Member {
 // json_memory (the arena's limit).
 Result<Tree> ParseTree(std::string_view text, Arena& arena, const TreeLimits& limits = {});
 
-// Appends `text` (UTF-8) as a JSON string with quotes; escapes '"', '\' and control characters only.
+// Appends `text` (UTF-8) as a JSON string with quotes; escapes '"', '\' and control characters
+// only.
 void AppendQuoted(std::string& out, std::string_view text);
 // Appends the tree without white space, members sorted, numbers as they were written.
 void AppendTree(std::string& out, const Tree& tree);

@@ -17,8 +17,9 @@ std::string Rewrite(std::string_view text) {
 }
 
 TEST(Tree, RewritesWithSortedMembersAndNumbersAsWritten) {
-  EXPECT_EQ(Rewrite(R"( {"b" : [1.0, 1e3, -0, 12345678901234567890], "a": {"z": null, "y": true} } )"),
-            R"({"a":{"y":true,"z":null},"b":[1.0,1e3,-0,12345678901234567890]})");
+  EXPECT_EQ(
+      Rewrite(R"( {"b" : [1.0, 1e3, -0, 12345678901234567890], "a": {"z": null, "y": true} } )"),
+      R"({"a":{"y":true,"z":null},"b":[1.0,1e3,-0,12345678901234567890]})");
   EXPECT_EQ(Rewrite("[]"), "[]");
   EXPECT_EQ(Rewrite("{}"), "{}");
   EXPECT_EQ(Rewrite("[[],{},[[\"\"]],false]"), "[[],{},[[\"\"]],false]");
@@ -32,9 +33,13 @@ TEST(Tree, ReadsEscapes) {
 
 TEST(Tree, RefusesWhatIsNotStrictJson) {
   for (const std::string_view text :
-       {"", " ", "{", "[", "[1,]", "[,1]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "01", "1.", ".5", "+1", "-",
-        "1e", "1e+", "nul", "truee", "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"",
-        "\"\\ud800\\u0041\"", "\"a\nb\"", "1 2", "[1]]", "\xff", "\"\xc0\x80\"", "'a'", "NaN", "// x\n1"}) {
+       {"",         " ",          "{",           "[",           "[1,]",
+        "[,1]",     "{\"a\":1,}", "{a:1}",       "{\"a\" 1}",   "01",
+        "1.",       ".5",         "+1",          "-",           "1e",
+        "1e+",      "nul",        "truee",       "\"",          "\"\\",
+        "\"\\x\"",  "\"\\u12\"",  "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"",
+        "\"a\nb\"", "1 2",        "[1]]",        "\xff",        "\"\xc0\x80\"",
+        "'a'",      "NaN",        "// x\n1"}) {
     EXPECT_EQ(Rewrite(text), "json_malformed") << text;
   }
 }
