@@ -1,4 +1,4 @@
-"""What the documents name is there: files in code spans, targets of links, the table of libraries."""
+"""What the documents name is there: files in code spans, targets of links, the libraries."""
 
 import pathlib
 import re
@@ -72,7 +72,7 @@ def test_architecture_table_is_the_table_of_cmake():
     table = {}
     for name, used in re.findall(r"^\| ([a-z0-9]+) \|[^|]*\| ([^|]*) \|$", text, re.MULTILINE):
         if name in LAYERS:
-            words = used.strip().strip("–").replace(",", " ").split()
+            words = used.strip().strip("\u2013").replace(",", " ").split()
             table[name] = set(words)
     assert set(table) == set(LAYERS), "a library is missing in ARCHITECTURE.md or has no row"
     for name, used in table.items():
