@@ -4,8 +4,7 @@ import json
 import subprocess
 
 import pytest
-from aegis_process import BINARY, cli
-from conftest import PAYMENTS_POLICY
+from support.aegis_process import BINARY, PAYMENTS_POLICY, cli
 
 FIVE_LINES = """\
 agent: finance-agent

@@ -3,7 +3,7 @@
 import json
 import time
 
-from aegis_process import Aegis
+from support.aegis_process import Aegis
 
 
 def test_the_six_outcomes(tmp_path):

@@ -13,7 +13,7 @@ def test_healthy_then_a_readable_key(aegis):
 
 
 def test_nothing_running(tmp_path):
-    from aegis_process import cli
+    from support.aegis_process import cli
 
     done = cli("--data", tmp_path, "doctor", check=False)
     assert done.returncode == 1 and "aegis up" in done.stdout

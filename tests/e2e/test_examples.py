@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from aegis_process import ROOT
+from support.aegis_process import ROOT
 
 FINANCE_POLICY = """\
 agent: finance-agent

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from aegis_process import BINARY, ROOT, Aegis, request
+from support.aegis_process import BINARY, ROOT, Aegis, request
 
 import time
 

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from conftest import PAYMENTS_POLICY
+from support.aegis_process import PAYMENTS_POLICY
 
 
 def test_a_published_policy_is_in_force_within_a_second(aegis, tmp_path):

@@ -1,7 +1,6 @@
 """Shadow: the call passes, the record says what would have happened."""
 
-from aegis_process import Aegis, request
-from conftest import PAYMENTS_POLICY
+from support.aegis_process import PAYMENTS_POLICY, Aegis, request
 
 
 def test_shadow_document_lets_the_call_pass_and_records_the_deny(aegis, tmp_path, tool):

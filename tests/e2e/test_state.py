@@ -5,8 +5,7 @@ import json
 import threading
 import time
 
-from aegis_process import Aegis
-from conftest import PAYMENTS_POLICY
+from support.aegis_process import PAYMENTS_POLICY, Aegis
 
 
 def test_a_restart_comes_back_to_the_same_state(aegis):

@@ -14,6 +14,16 @@ import urllib.parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("AEGIS_BIN", ROOT / "build/release/bin/aegis"))
 
+# What most tests publish.
+PAYMENTS_POLICY = """\
+agent: finance-agent
+allowed_tools:
+  - name: payments
+    actions: [create_payment, "list_*"]
+    conditions:
+      max_amount: 5000
+"""
+
 
 class Answer:
     """Status, headers (case-insensitive) and body of one HTTP answer."""
