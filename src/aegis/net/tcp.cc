@@ -1,0 +1,156 @@
+#include "aegis/net/tcp.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace aegis::net {
+namespace {
+
+constexpr int64_t kAcceptPauseMs = 100;
+constexpr int kAcceptsAtOnce = 64;  // then other work gets its turn
+
+}  // namespace
+
+uint16_t SocketAddress::port() const {
+  if (storage.ss_family == AF_INET6) {
+    return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_port);
+  }
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
+}
+
+std::string SocketAddress::ToString() const {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (storage.ss_family == AF_INET6) {
+    ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr, text,
+                sizeof text);
+    return "[" + std::string(text) + "]:" + std::to_string(port());
+  }
+  ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, text, sizeof text);
+  return std::string(text) + ":" + std::to_string(port());
+}
+
+Result<SocketAddress> ResolveAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || colon + 1 == address.size() ||
+      address.find_first_not_of("0123456789", colon + 1) != std::string::npos ||
+      address.size() - colon > 6 || std::stoi(address.substr(colon + 1)) > 65535) {
+    return Fail(Code::kInvalidArgument, "bad_address",
+                "'" + address + "' is not an address: write host:port, e.g. 127.0.0.1:8080");
+  }
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  if (host.empty() || host == "*") host = "0.0.0.0";
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int error = ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found);
+  if (error != 0) {
+    return Fail(Code::kInvalidArgument, "bad_address",
+                "cannot resolve '" + address + "': " + ::gai_strerror(error));
+  }
+  // IPv4 first: "localhost" then means the address that servers bind by default.
+  const addrinfo* pick = found;
+  for (const addrinfo* item = found; item; item = item->ai_next) {
+    if (item->ai_family == AF_INET) {
+      pick = item;
+      break;
+    }
+  }
+  SocketAddress out;
+  std::memcpy(&out.storage, pick->ai_addr, pick->ai_addrlen);
+  out.size = pick->ai_addrlen;
+  ::freeaddrinfo(found);
+  return out;
+}
+
+Result<FileDescriptor> ListenTcp(const SocketAddress& address, bool reuse_port) {
+  FileDescriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return Fail(SystemError("cannot make a socket for", address.ToString(), errno));
+  const int one = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (reuse_port) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0 ||
+      ::listen(fd.get(), 1024) != 0) {
+    if (errno == EADDRINUSE) {
+      return Fail(Code::kAlreadyExists, "address_in_use",
+                  "cannot listen on " + address.ToString() +
+                      ": the port is in use; stop what uses it or choose another port");
+    }
+    return Fail(SystemError("cannot listen on", address.ToString(), errno));
+  }
+  return fd;
+}
+
+SocketAddress LocalAddress(int fd) {
+  SocketAddress out;
+  out.size = sizeof out.storage;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&out.storage), &out.size);
+  return out;
+}
+
+Result<FileDescriptor> StartConnect(const SocketAddress& address) {
+  FileDescriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd && (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
+                       address.size) == 0 ||
+             errno == EINPROGRESS)) {
+    SetNoDelay(fd.get());
+    return fd;
+  }
+  return Fail(Code::kUnavailable, "connect_failed",
+              "cannot connect to " + address.ToString() + ": " + std::strerror(errno));
+}
+
+int ConnectResult(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  return error;
+}
+
+void SetNoDelay(int fd) {
+  const int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+Acceptor::Acceptor(EventLoop& loop, FileDescriptor listening, OnAccept on_accept)
+    : loop_(loop),
+      pause_([](void* self) { static_cast<Acceptor*>(self)->OnReadable(); }, this),
+      on_accept_(std::move(on_accept)) {
+  if (watch_.Open(loop, std::move(listening), this)) watch_.WaitReadable();
+}
+
+void Acceptor::Close() {
+  pause_.Disarm();
+  watch_.Close();
+}
+
+void Acceptor::OnReadable() {
+  for (int i = 0; i < kAcceptsAtOnce && watch_.is_open(); ++i) {
+    SocketAddress peer;
+    peer.size = sizeof peer.storage;
+    FileDescriptor socket(::accept4(watch_.fd(), reinterpret_cast<sockaddr*>(&peer.storage),
+                                    &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        pause_.Arm(loop_, kAcceptPauseMs);
+        return;
+      }
+      continue;  // the connection died before it was accepted
+    }
+    SetNoDelay(socket.get());
+    on_accept_(std::move(socket), peer);
+  }
+  if (watch_.is_open()) watch_.WaitReadable();
+}
+
+}  // namespace aegis::net
