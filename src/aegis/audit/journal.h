@@ -22,6 +22,10 @@ struct PendingRecord {
   uint64_t sequence = 0;  // set when durable
   bool failed = false;    // not durable: the call must not go on
   void* context = nullptr;  // the caller's own
+
+  // The journal's own, while the record is queued.
+  PendingRecord* next = nullptr;
+  class DurableSink* sink = nullptr;
 };
 
 // Where a worker hears of its records. OnDurable is called on the journal's thread, once per commit
