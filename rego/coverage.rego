@@ -1,0 +1,117 @@
+# Which grants and denials of the policy speak about the call.
+package aegis
+
+# The one profile that speaks, as an index into profiles; undefined when several do or none.
+only_profile := index if {
+	not some_label_matches
+	index := data.aegis.agents[input.agent.id]
+} else := index if {
+	count(agent_profiles) == 1
+	some index in agent_profiles
+}
+
+some_label_matches if {
+	some key, value in input.agent.labels
+	data.aegis.labelled[key][value]
+}
+
+agent_profiles contains data.aegis.agents[input.agent.id]
+
+agent_profiles contains row.profile if {
+	some key, value in input.agent.labels
+	some row in data.aegis.labelled[key][value]
+	every name, wanted in row.match {
+		input.agent.labels[name] == wanted
+	}
+}
+
+document_modes contains data.aegis.profiles[index].mode if {
+	some index in agent_profiles
+}
+
+# Modes of the entries that grant the tool, whatever the action.
+tool_modes contains data.aegis.profiles[index].tools[input.tool].mode if {
+	some index in agent_profiles
+}
+
+tool_modes contains data.aegis.grants[row.grant].mode if {
+	some index in agent_profiles
+	not data.aegis.profiles[index].tools[input.tool]
+	some row in data.aegis.profiles[index].grants
+	like(row.tool, input.tool)
+}
+
+# Enforced grants decide; those in shadow only where there is no other.
+deciding := enforced if {
+	enforced := {id |
+		some id in covering
+		data.aegis.grants[id].mode == "enforce"
+	}
+	count(enforced) > 0
+} else := covering
+
+covering contains id if {
+	some index in agent_profiles
+	some id in data.aegis.profiles[index].tools[input.tool].actions[input.action]
+}
+
+covering contains row.grant if {
+	some index in agent_profiles
+	tool := data.aegis.profiles[index].tools[input.tool]
+	not names_action(tool)
+	some row in tool.patterns
+	like(row.action, input.action)
+}
+
+covering contains row.grant if {
+	some index in agent_profiles
+	not data.aegis.profiles[index].tools[input.tool]
+	some row in data.aegis.profiles[index].grants
+	like(row.tool, input.tool)
+	like(row.action, input.action)
+}
+
+names_action(tool) if tool.actions[input.action]
+
+names_action(tool) if tool.denied[input.action]
+
+# The denial that counts: the first enforced one, else the first.
+firing := data.aegis.denials[min(enforced)] if {
+	enforced := {id |
+		some id in fired
+		data.aegis.denials[id].mode == "enforce"
+	}
+} else := data.aegis.denials[min(fired)]
+
+fired contains data.aegis.profiles[index].tools[input.tool].denied[input.action] if {
+	some index in agent_profiles
+}
+
+fired contains row.denial if {
+	some index in agent_profiles
+	tool := data.aegis.profiles[index].tools[input.tool]
+	not names_action(tool)
+	some row in tool.deny
+	like(row.action, input.action)
+}
+
+fired contains row.denial if {
+	some index in agent_profiles
+	not data.aegis.profiles[index].tools[input.tool]
+	some row in data.aegis.profiles[index].deny
+	like(row.tool, input.tool)
+	like(row.action, input.action)
+}
+
+# Whether a name fits a pattern row.
+like(pattern, name) if {
+	pattern.is == name
+} else if {
+	startswith(name, pattern.prefix)
+} else if {
+	endswith(name, pattern.suffix)
+} else if {
+	regex.match(pattern.re, name)
+} else if {
+	pattern.any
+}

@@ -1,0 +1,125 @@
+# The meaning of the dialect aegis/v1 over the tables of docs/formats/policy-data.md.
+#
+# Nothing here depends on how many agents, tools or documents there are: a call is looked up by
+# agent, tool and action. Every input gives a decision; what cannot be understood is a deny.
+package aegis
+
+# METADATA
+# description: The verdict on one call.
+# entrypoint: true
+decision := verdict if {
+	# The common case: one profile speaks, it names tool and action, nothing denies.
+	tool := data.aegis.profiles[only_profile].tools[input.tool]
+	ids := tool.actions[input.action]
+	not tool.denied[input.action]
+	is_object(input.params)
+	is_array(input.chain)
+	verdict := judgement(ids)
+} else := refusal("policy_error", "enforce", "", malformed, []) if {
+	malformed
+} else := refusal("no_policy", "enforce", "", "there is no policy", []) if {
+	not some_document
+} else := verdict if {
+	firing_mode == "enforce"
+	verdict := denied
+} else := verdict if {
+	# A denial in shadow speaks only where nothing enforced refuses the call already.
+	firing_mode == "shadow"
+	not refused_enforced
+	verdict := denied
+} else := undenied
+
+refused_enforced if {
+	undenied.outcome == "deny"
+	undenied.mode == "enforce"
+}
+
+some_document if data.aegis.documents > 0
+
+# The verdict of the grants alone.
+undenied := verdict if {
+	count(deciding) > 0
+	verdict := judgement(sort(deciding))
+} else := verdict if {
+	count(tool_modes) > 0
+	verdict := refusal("action_not_allowed", lenient(tool_modes), "", "the tool is granted, but not this action", [])
+} else := refusal("no_grant", lenient(document_modes), "", "no policy grants this agent this tool", [])
+
+# `ids`: numbers of the grants that cover the call, ascending, not empty, all of one mode.
+judgement(ids) := allowed(granting[0]) if {
+	granting := [grant |
+		some id in ids
+		grant := data.aegis.grants[id]
+		holds(data.aegis.bodies[grant.body])
+	]
+} else := refused(data.aegis.grants[ids[0]])
+
+allowed(grant) := {
+	"outcome": "allow",
+	"reason": "allowed",
+	"rule": grant.rule,
+	"message": "allowed",
+	"mode": grant.mode,
+	"violations": [],
+	"obligations": {},
+}
+
+refusal(reason, mode, rule, message, violations) := {
+	"outcome": "deny",
+	"reason": reason,
+	"rule": rule,
+	"message": message,
+	"mode": mode,
+	"violations": violations,
+	"obligations": {},
+}
+
+# Why a grant that covers the call does not hold: the chain first, so that a caller who may not
+# cause the call learns nothing of the bounds.
+refused(grant) := verdict if {
+	body := data.aegis.bodies[grant.body]
+	not permitted(body)
+	verdict := refused_caller(grant, body)
+} else := verdict if {
+	body := data.aegis.bodies[grant.body]
+	not in_schedule(body)
+	verdict := refusal("outside_schedule", grant.mode, grant.rule, concat("", ["outside ", body.schedule.text]), [])
+} else := verdict if {
+	rows := failed_rows(data.aegis.bodies[grant.body].conditions)
+	verdict := refusal("condition_failed", grant.mode, grant.rule, messages(rows), violations(rows))
+}
+
+violations(rows) := [row.violation | some row in rows]
+
+denied := refusal("denied_tool", firing.mode, firing.rule, concat("", ["forbidden by ", firing.rule]), [])
+
+firing_mode := firing.mode
+
+# Shadow only if all of at least one are.
+lenient(modes) := "shadow" if {
+	modes == {"shadow"}
+} else := "enforce"
+
+# What is wrong with the input, if anything is. The checks are rules of their own because a negated
+# call with an undefined argument is itself undefined.
+malformed := "the call is malformed: agent.id is not a string" if {
+	not agent_is_named
+} else := "the call is malformed: tool is not a string" if {
+	not tool_is_named
+} else := "the call is malformed: action is not a string" if {
+	not action_is_named
+} else := "the call is malformed: params is not an object" if {
+	not params_are_given
+} else := "the call is malformed: chain is not a list" if {
+	not chain_is_given
+}
+
+agent_is_named if is_string(input.agent.id)
+
+tool_is_named if is_string(input.tool)
+
+action_is_named if is_string(input.action)
+
+params_are_given if is_object(input.params)
+
+chain_is_given if is_array(input.chain)
