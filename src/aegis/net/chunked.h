@@ -32,16 +32,16 @@ class ChunkDecoder {
 
  private:
   enum class State : uint8_t {
-    kSizeStart,    // first digit of a size
-    kSize,         // further digits, or CR
-    kSizeLf,       // LF behind the size line
-    kData,         // `left_` bytes of data
-    kDataCr,       // CR behind the data
-    kDataLf,       // LF behind that
-    kTrailerStart, // first byte of a trailer line, or the CR of the last line
-    kTrailer,      // within a trailer line
-    kTrailerLf,    // LF behind a trailer line
-    kLastLf,       // LF of the last line
+    kSizeStart,     // first digit of a size
+    kSize,          // further digits, or CR
+    kSizeLf,        // LF behind the size line
+    kData,          // `left_` bytes of data
+    kDataCr,        // CR behind the data
+    kDataLf,        // LF behind that
+    kTrailerStart,  // first byte of a trailer line, or the CR of the last line
+    kTrailer,       // within a trailer line
+    kTrailerLf,     // LF behind a trailer line
+    kLastLf,        // LF of the last line
     kDone,
   };
   ParseStatus Refuse(std::string_view reason, std::string_view detail);

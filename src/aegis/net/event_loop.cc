@@ -62,7 +62,8 @@ class HandlerAllocator {
 
 struct EventLoop::Impl {
   asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
-  asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>,
+  asio::basic_waitable_timer<std::chrono::steady_clock,
+                             asio::wait_traits<std::chrono::steady_clock>,
                              asio::io_context::executor_type>
       tick_timer{context};
   // Free list of watch states; they are recycled because connections come and go.
@@ -166,7 +167,8 @@ void Timer::Arm(EventLoop& loop, int64_t delay_ms) {
   loop_ = &loop;
   const int64_t now = EventLoop::NowTick();
   deadline_tick_ = now + (delay_ms + EventLoop::kTickMs - 1) / EventLoop::kTickMs + 1;
-  // A timer that is looked at before its deadline is moved then; most are re-armed many times before.
+  // A timer that is looked at before its deadline is moved then; most are re-armed many times
+  // before.
   if (link_ && wheel_tick_ <= deadline_tick_) return;
   Unlink();
   loop.Insert(this, deadline_tick_);

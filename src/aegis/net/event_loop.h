@@ -1,12 +1,12 @@
 // One event loop for one thread: readiness of descriptors, timers, and messages from other threads.
 //
-// The poller behind it is Boost.Asio's (an io_context without locks); it is hidden in event_loop.cc so
-// that nothing else compiles Asio. Callbacks are objects with virtual methods or plain function
+// The poller behind it is Boost.Asio's (an io_context without locks); it is hidden in event_loop.cc
+// so that nothing else compiles Asio. Callbacks are objects with virtual methods or plain function
 // pointers: nothing is allocated per wait once warm.
 //
 // Threading: an EventLoop and all that is attached to it belong to the thread that calls Run (or to
-// the thread that builds and destroys them while Run is not running); Post, Stop and Waker::Wake may
-// be called from any thread.
+// the thread that builds and destroys them while Run is not running); Post, Stop and Waker::Wake
+// may be called from any thread.
 #pragma once
 
 #include <atomic>
@@ -83,9 +83,9 @@ class Timer {
   void* context_;
   EventLoop* loop_ = nullptr;
   Timer* next_ = nullptr;
-  Timer** link_ = nullptr;      // the pointer that points here; null: not in the wheel
-  int64_t deadline_tick_ = 0;   // 0: not armed
-  int64_t wheel_tick_ = 0;      // when the wheel looks at it; never later than the deadline
+  Timer** link_ = nullptr;     // the pointer that points here; null: not in the wheel
+  int64_t deadline_tick_ = 0;  // 0: not armed
+  int64_t wheel_tick_ = 0;     // when the wheel looks at it; never later than the deadline
 };
 
 // Wakes a loop from any thread. Wakes that come before the callback ran are merged into one.

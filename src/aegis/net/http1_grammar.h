@@ -1,5 +1,5 @@
-// Character classes and small grammars of HTTP (RFC 9110 §5.6, RFC 3986 §2), shared by the parser and
-// those who write messages. Stateless.
+// Character classes and small grammars of HTTP (RFC 9110 §5.6, RFC 3986 §2), shared by the parser
+// and those who write messages. Stateless.
 #pragma once
 
 #include <array>
@@ -12,11 +12,11 @@ namespace aegis::net {
 
 namespace internal {
 enum : uint8_t {
-  kTokenChar = 1,    // RFC 9110 §5.6.2
-  kFieldChar = 2,    // HTAB, SP, VCHAR, obs-text
-  kPathChar = 4,     // RFC 3986 pchar and '/'; '%' is checked apart
-  kQueryChar = 8,    // VCHAR but '#'; wider than RFC 3986, since clients send [] {} | unescaped
-  kHostChar = 16,    // reg-name without pct-encoding and sub-delims, IP literals, port
+  kTokenChar = 1,  // RFC 9110 §5.6.2
+  kFieldChar = 2,  // HTAB, SP, VCHAR, obs-text
+  kPathChar = 4,   // RFC 3986 pchar and '/'; '%' is checked apart
+  kQueryChar = 8,  // VCHAR but '#'; wider than RFC 3986, since clients send [] {} | unescaped
+  kHostChar = 16,  // reg-name without pct-encoding and sub-delims, IP literals, port
   kHexDigit = 32,
 };
 extern const std::array<uint8_t, 256> kCharClass;
@@ -38,7 +38,8 @@ inline bool IsFieldValue(std::string_view value) { return AllOfClass(value, inte
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space);
 
 // Why a governed path is refused; empty: it is fine. Refused is what two programs may read as
-// different paths: "." and ".." segments however written, empty segments but one at the end, encoded
+// different paths: "." and ".." segments however written, empty segments but one at the end,
+// encoded
 // '/', '\', '%' and control bytes, bytes that are not UTF-8 once decoded. The text is static.
 std::string_view CheckGovernedPath(std::string_view path);
 

@@ -118,7 +118,8 @@ FieldId Classify(std::string_view name) {
     case 19:
       if (name == "proxy-authorization") return FieldId::kProxyAuthorization;
       break;
-    default: break;
+    default:
+      break;
   }
   return IsAegisName(name) ? FieldId::kAegis : FieldId::kOther;
 }
@@ -212,7 +213,9 @@ bool ParseFields(char* begin, char* end, std::vector<HeaderField>* fields, Frami
     field.value = {p, static_cast<size_t>(value_end - p)};
     field.id = Classify(field.name);
     switch (field.id) {
-      case FieldId::kHost: ++framing->hosts; break;
+      case FieldId::kHost:
+        ++framing->hosts;
+        break;
       case FieldId::kContentLength:
         if (++framing->lengths > 1) {
           *error = {400, "duplicate_content_length", "Content-Length is given twice"};
@@ -230,7 +233,8 @@ bool ParseFields(char* begin, char* end, std::vector<HeaderField>* fields, Frami
       case FieldId::kConnection:
         if (!ParseConnection(field.value, framing, error)) return false;
         break;
-      default: break;
+      default:
+        break;
     }
     fields->push_back(field);
     line = lf + 1;
@@ -411,8 +415,8 @@ bool RequestParser::ParseHead(char* data) {
     head_.body = BodyKind::kLength;
     head_.content_length = framing.length;
   }
-  head_.keep_alive = head_.minor_version == 1 ? !framing.close
-                                              : framing.keep_alive && !framing.close;
+  head_.keep_alive =
+      head_.minor_version == 1 ? !framing.close : framing.keep_alive && !framing.close;
   for (const HeaderField& field : fields_) {
     if (field.id == FieldId::kExpect) {
       if (!EqualsIgnoreCase(field.value, "100-continue") || head_.minor_version == 0) {
@@ -492,8 +496,8 @@ bool ResponseParser::ParseHead(char* data) {
   if (!ParseFields(lf + 1, end, &fields_, &framing, &error_)) return false;
   head_.fields = fields_;
   if (!CheckFraming(framing, head_.minor_version, &error_)) return false;
-  head_.keep_alive = head_.minor_version == 1 ? !framing.close
-                                              : framing.keep_alive && !framing.close;
+  head_.keep_alive =
+      head_.minor_version == 1 ? !framing.close : framing.keep_alive && !framing.close;
   head_.has_content_length = framing.lengths > 0;
   head_.content_length = framing.length;
   // RFC 9112 §6.3, in its order.

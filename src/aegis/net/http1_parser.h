@@ -4,8 +4,8 @@
 // refuses whatever another program might read differently: where the RFC lets a recipient repair a
 // message, this one answers with an error. docs/adr/0001-own-http1-parser.md tells why it is ours.
 //
-// Usage: keep the bytes received so far in one buffer; call Parse after each read; on kDone the head
-// is the first head().bytes bytes and the rest belongs to the body.
+// Usage: keep the bytes received so far in one buffer; call Parse after each read; on kDone the
+// head is the first head().bytes bytes and the rest belongs to the body.
 //
 // Threading: one thread at a time. Lifetime: the views in a head point into the buffer given to the
 // last Parse. No allocation once warm.
@@ -68,14 +68,14 @@ struct Http1Error {
 };
 
 struct RequestHead {
-  size_t bytes = 0;          // size of the head in the buffer
-  std::string_view method;   // upper-case token
-  std::string_view target;   // origin-form, as sent
-  std::string_view path;     // target up to '?'
-  std::string_view query;    // after '?'; empty when absent
+  size_t bytes = 0;         // size of the head in the buffer
+  std::string_view method;  // upper-case token
+  std::string_view target;  // origin-form, as sent
+  std::string_view path;    // target up to '?'
+  std::string_view query;   // after '?'; empty when absent
   bool has_query = false;
   std::string_view host;
-  int minor_version = 1;     // HTTP/1.x
+  int minor_version = 1;            // HTTP/1.x
   BodyKind body = BodyKind::kNone;  // kNone, kLength (also 0) or kChunked
   uint64_t content_length = 0;
   bool keep_alive = true;
@@ -105,8 +105,8 @@ struct ResponseHead {
 enum class ParseStatus : uint8_t { kNeedMore, kDone, kError };
 
 namespace internal {
-// Finds the end of a head, line by line, and refuses what no head may hold (a bare LF or CR, NUL and
-// other control bytes), as early as it arrives.
+// Finds the end of a head, line by line, and refuses what no head may hold (a bare LF or CR, NUL
+// and other control bytes), as early as it arrives.
 class HeadScanner {
  public:
   void Reset() { *this = HeadScanner(); }

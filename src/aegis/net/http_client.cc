@@ -87,12 +87,13 @@ struct HttpClient::Impl {
     AEGIS_TRY(FileDescriptor fd, StartConnect(*address));
     const Deadline own(std::min<int64_t>(options.connect_timeout_ms, deadline.left_ms()));
     if (!WaitFor(fd.get(), POLLOUT, own)) {
-      return Fail(Code::kDeadlineExceeded, "timeout", "no connection to " + url.address + " in time");
+      return Fail(Code::kDeadlineExceeded, "timeout",
+                  "no connection to " + url.address + " in time");
     }
     if (const int error = ConnectResult(fd.get()); error != 0) {
-      return Fail(Code::kUnavailable, "connect_failed",
-                  "cannot connect to " + url.address + ": " + std::strerror(error) +
-                      "; is it running?");
+      return Fail(
+          Code::kUnavailable, "connect_failed",
+          "cannot connect to " + url.address + ": " + std::strerror(error) + "; is it running?");
     }
     return fd;
   }
@@ -182,9 +183,9 @@ struct HttpClient::Impl {
           }
         }
         if (response.body.size() > options.max_body_bytes || left > options.max_body_bytes) {
-          return Failed(Code::kResourceExhausted, "response_too_large",
-                        url.address + " sent more than " + std::to_string(options.max_body_bytes) +
-                            " bytes");
+          return Failed(
+              Code::kResourceExhausted, "response_too_large",
+              url.address + " sent more than " + std::to_string(options.max_body_bytes) + " bytes");
         }
         if (done) {
           *reusable = keep_alive && input.empty();
@@ -252,8 +253,7 @@ Result<HttpResponse> HttpClient::Send(const std::string& url_text, const HttpReq
       AEGIS_TRY(fd, impl_->Connect(url, deadline));
     }
     bool reusable = false;
-    auto response =
-        impl_->Exchange(fd.get(), url, request.method, message, deadline, &reusable);
+    auto response = impl_->Exchange(fd.get(), url, request.method, message, deadline, &reusable);
     if (response) {
       if (reusable) impl_->connections[url.authority] = std::move(fd);
       return *std::move(response);

@@ -49,7 +49,8 @@ struct ServerThread {
   std::list<std::shared_ptr<Connection>> connections;
   std::thread thread;
 
-  std::mutex mutex;  // guards `alive`; held while a responder posts, so that the loop is still there
+  std::mutex
+      mutex;  // guards `alive`; held while a responder posts, so that the loop is still there
   bool alive = true;
 };
 
@@ -150,9 +151,12 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
     }
     if (state_ == State::kHead) {
       switch (parser_.Parse(input_.data(), input_.size())) {
-        case ParseStatus::kNeedMore: return watch_.WaitReadable();
-        case ParseStatus::kError: return Refuse(parser_.error().status, parser_.error().detail);
-        case ParseStatus::kDone: break;
+        case ParseStatus::kNeedMore:
+          return watch_.WaitReadable();
+        case ParseStatus::kError:
+          return Refuse(parser_.error().status, parser_.error().detail);
+        case ParseStatus::kDone:
+          break;
       }
       if (!TakeHead()) return;
     }
@@ -162,17 +166,16 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
     watch_.WaitReadable();
     const uint64_t number = ++request_number_;
     request_.peer = peer_;
-    (*thread_.lock()->handler)(
-        std::move(request_),
-        [weak = weak_from_this(), thread = thread_, number](HttpResponse response) {
-          const auto owner = thread.lock();
-          if (!owner) return;
-          std::lock_guard lock(owner->mutex);
-          if (!owner->alive) return;
-          owner->loop->Post([weak, number, response = std::move(response)]() mutable {
-            if (auto connection = weak.lock()) connection->Answer(number, std::move(response));
-          });
-        });
+    (*thread_.lock()->handler)(std::move(request_), [weak = weak_from_this(), thread = thread_,
+                                                     number](HttpResponse response) {
+      const auto owner = thread.lock();
+      if (!owner) return;
+      std::lock_guard lock(owner->mutex);
+      if (!owner->alive) return;
+      owner->loop->Post([weak, number, response = std::move(response)]() mutable {
+        if (auto connection = weak.lock()) connection->Answer(number, std::move(response));
+      });
+    });
   }
 
   bool TakeHead() {
@@ -259,7 +262,9 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
       output_.append(name).append(": ").append(value).append("\r\n");
     }
     if (!bodyless) {
-      output_.append("Content-Length: ").append(std::to_string(response.body.size())).append("\r\n");
+      output_.append("Content-Length: ")
+          .append(std::to_string(response.body.size()))
+          .append("\r\n");
     }
     output_.append(close_after_ ? "Connection: close\r\n\r\n" : "\r\n");
     if (!bodyless && !head_request_) output_ += response.body;
@@ -274,8 +279,8 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
 
   void Flush() {
     while (written_ < output_.size()) {
-      const ssize_t sent = ::send(watch_.fd(), output_.data() + written_, output_.size() - written_,
-                                  MSG_NOSIGNAL);
+      const ssize_t sent =
+          ::send(watch_.fd(), output_.data() + written_, output_.size() - written_, MSG_NOSIGNAL);
       if (sent < 0) {
         if (errno == EINTR) continue;
         if (errno != EAGAIN && errno != EWOULDBLOCK) return Close();

@@ -136,8 +136,9 @@ TEST(HttpServerTest, RefusesAndCloses) {
   EXPECT_TRUE(Raw(*server, "GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
   EXPECT_TRUE(Raw(*server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n")
                   .starts_with("HTTP/1.1 413 "));
-  EXPECT_TRUE(Raw(*server, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                           "b\r\n01234567890\r\n")
+  EXPECT_TRUE(Raw(*server,
+                  "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "b\r\n01234567890\r\n")
                   .starts_with("HTTP/1.1 413 "));
   EXPECT_TRUE(Raw(*server, "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(2000, 'a') + "\r\n\r\n")
                   .starts_with("HTTP/1.1 431 "));
@@ -163,8 +164,7 @@ TEST(HttpServerTest, HeadHasNoBody) {
     response.body = "body";
     respond(std::move(response));
   });
-  const std::string out =
-      Raw(*server, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const std::string out = Raw(*server, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_NE(out.find("Content-Length: 4\r\n"), std::string::npos);
   EXPECT_TRUE(out.ends_with("\r\n\r\n"));
 }
@@ -191,8 +191,7 @@ TEST(HttpClientTest, Errors) {
   HttpClient client;
   EXPECT_EQ(client.Send("ftp://x", {}, 100).error().reason, "bad_url");
   EXPECT_EQ(client.Send("http://a b", {}, 100).error().reason, "bad_url");
-  EXPECT_EQ(client.Send("http://127.0.0.1:1", Get("/"), 1000).error().reason,
-            "connect_failed");
+  EXPECT_EQ(client.Send("http://127.0.0.1:1", Get("/"), 1000).error().reason, "connect_failed");
   HttpRequest request;
   request.path = "/";
   request.headers.Set("X", "a\r\nInjected: 1");
@@ -205,8 +204,7 @@ TEST(HttpClientTest, Errors) {
     respond(std::move(response));
   });
   HttpClient small({.max_body_bytes = 1000});
-  EXPECT_EQ(small.Send(Url(*big), Get("/"), 1000).error().reason,
-            "response_too_large");
+  EXPECT_EQ(small.Send(Url(*big), Get("/"), 1000).error().reason, "response_too_large");
 }
 
 TEST(HttpClientTest, KeptConnectionThatTheServerClosedIsReplaced) {

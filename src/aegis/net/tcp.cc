@@ -31,7 +31,8 @@ std::string SocketAddress::ToString() const {
                 sizeof text);
     return "[" + std::string(text) + "]:" + std::to_string(port());
   }
-  ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, text, sizeof text);
+  ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, text,
+              sizeof text);
   return std::string(text) + ":" + std::to_string(port());
 }
 
@@ -73,7 +74,8 @@ Result<SocketAddress> ResolveAddress(const std::string& address) {
 }
 
 Result<FileDescriptor> ListenTcp(const SocketAddress& address, bool reuse_port) {
-  FileDescriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  FileDescriptor fd(
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return Fail(SystemError("cannot make a socket for", address.ToString(), errno));
   const int one = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -98,7 +100,8 @@ SocketAddress LocalAddress(int fd) {
 }
 
 Result<FileDescriptor> StartConnect(const SocketAddress& address) {
-  FileDescriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  FileDescriptor fd(
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd && (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
                        address.size) == 0 ||
              errno == EINPROGRESS)) {

@@ -41,8 +41,8 @@ int ConnectResult(int fd);
 // Small writes go out at once.
 void SetNoDelay(int fd);
 
-// Accepts connections and hands them over. When the process is out of descriptors it pauses a little
-// instead of spinning.
+// Accepts connections and hands them over. When the process is out of descriptors it pauses a
+// little instead of spinning.
 class Acceptor final : public Watch::Listener {
  public:
   using OnAccept = std::function<void(FileDescriptor socket, const SocketAddress& peer)>;
