@@ -2,7 +2,8 @@
 // v1/bundle/bundle.go of OPA 1.22).
 //
 // Names inside a bundle are relative, with '/' and without a leading one: "data.json", "plan.json",
-// ".manifest", "aegis/decision.rego". OPA writes a leading '/' in the tar; it is taken off when reading.
+// ".manifest", "aegis/decision.rego". OPA writes a leading '/' in the tar; it is taken off when
+// reading.
 //
 // Threading: free functions on values; no shared state.
 #pragma once
@@ -46,24 +47,24 @@ struct Bundle {
   std::string data_json;            // all data files as one object; "{}" when there is none
   std::string plan_json;            // empty: the bundle has no plan (built without `-t plan`)
   std::vector<BundleFile> modules;  // *.rego
-  std::vector<BundleFile> files;    // all others as they came: data.json, .manifest, ... sorted by name
+  std::vector<BundleFile> files;    // all others as they came, .manifest among them; sorted by name
   std::string sha256;               // lower-case hex of the bundle file
   bool verified = false;            // its signature was checked
   std::string key_id;               // of the key that signed it; empty: not verified
 };
 
-// Reads a bundle. With a `verifier` the bundle must be signed, by one of its keys and over exactly the
-// files that are there; without one a signature is not looked at.
-// Errors: bundle_malformed (not gzip/tar, truncated, trailing bytes, bad JSON), bundle_too_large,
-// bundle_name (absolute, "..", duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported
-// (delta bundles, YAML data, wasm-only or protobuf plans), bundle_unsigned, bundle_signature.
+// Reads a bundle. With a `verifier` the bundle must be signed, by one of its keys and over exactly
+// the files that are there; without one a signature is not looked at. Errors: bundle_malformed (not
+// gzip/tar, truncated, trailing bytes, bad JSON), bundle_too_large, bundle_name (absolute, "..",
+// duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported (delta bundles,
+// YAML data, protobuf), bundle_unsigned, bundle_signature.
 Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier,
                           const BundleLimits& limits = {});
 
 // Writes a bundle: files sorted by name, no times, no owners, so that equal input gives equal bytes
-// (an ES256 signature differs each time, so signed bundles differ in that one file). With a `signer`, .signatures.json is made
-// and added; it must not be among `files`.
-// Errors: bundle_name, bundle_malformed (data.json or .manifest is not JSON), bundle_signature.
+// (an ES256 signature differs each time, so signed bundles differ in that one file). With a
+// `signer`, .signatures.json is made and added; it must not be among `files`. Errors: bundle_name,
+// bundle_malformed (data.json or .manifest is not JSON), bundle_signature.
 Result<std::string> WriteBundle(std::span<const BundleFile> files, const BundleSigner* signer);
 
 // `.manifest` as JSON, keys sorted.

@@ -1,10 +1,13 @@
-// Bundle signatures in OPA's scheme (OPA docs "Signing"; v1/bundle/{sign,verify,hash}.go of OPA 1.22):
+// Bundle signatures in OPA's scheme (OPA docs "Signing"; v1/bundle/{sign,verify,hash}.go of
+// OPA 1.22):
 // `.signatures.json` holds one JWT whose payload lists every other file with its hash. Files named
-// data.json or .manifest are hashed by content (keys sorted, no white space), all others by their bytes.
+// data.json or .manifest are hashed by content (keys sorted, no white space), all others by their
+// bytes.
 //
 // Algorithms: ES256 (what Aegis signs with), RS256, HS256. Stock OPA cannot check Ed25519 ones.
 //
-// OPA's scheme has no expiry and no protection against an old bundle: whoever loads one compares revisions.
+// OPA's scheme has no expiry and no protection against an old bundle: whoever loads one compares
+// revisions.
 #pragma once
 
 #include <span>
@@ -31,17 +34,18 @@ struct BundleSigner {
   std::string scope;
 };
 
-// Content of .signatures.json for these files. Errors: bundle_malformed (a structured file is not JSON),
-// bundle_signature (an Ed25519 key, or signing failed).
+// Content of .signatures.json for these files. Errors: bundle_malformed (a structured file is not
+// JSON), bundle_signature (an Ed25519 key, or signing failed).
 Result<std::string> SignBundleFiles(std::span<const BundleFile> files, const BundleSigner& signer);
 
 // Checks signature, scope, and that the signed files are exactly `files` with these contents; gives
 // the kid of the key that signed. Errors: bundle_signature, bundle_malformed.
-Result<std::string> VerifyBundleFiles(std::string_view signatures_json, std::span<const BundleFile> files,
+Result<std::string> VerifyBundleFiles(std::string_view signatures_json,
+                                      std::span<const BundleFile> files,
                                       const BundleVerifier& verifier);
 
-// The text that a structured file is hashed as: object keys sorted by bytes, no white space, strings as Go's
-// encoding/json writes them, numbers as they stand. Errors: bundle_malformed.
+// The text that a structured file is hashed as: object keys sorted by bytes, no white space,
+// strings as Go's encoding/json writes them, numbers as they stand. Errors: bundle_malformed.
 Result<std::string> CanonicalStructuredFile(std::string_view json);
 
 // Whether a file of this name is hashed by content.
