@@ -267,8 +267,11 @@ TEST(BundleTar, RefusesHostileEntries) {
   EXPECT_TRUE(malformed(plain.substr(0, 600)));         // content cut off
   EXPECT_TRUE(malformed(plain + kEnd + "x"));           // data after the end
   EXPECT_TRUE(malformed(plain + kEnd.substr(0, 100)));  // part of a block
-  EXPECT_TRUE(
-      malformed(Tar([](std::string& block) { block.replace(124, 11, "77777777777"); }) + kEnd));
+  const auto size = [](const char* digits) {
+    return [digits](std::string& block) { block.replace(124, 11, digits); };
+  };
+  EXPECT_EQ(ReasonOf(Gzip(Tar(size("77777777777")) + kEnd)), "bundle_too_large");
+  EXPECT_TRUE(malformed(Tar(size("00000010000")) + kEnd));
   EXPECT_TRUE(malformed(Tar(size("0000000000z")) + kEnd));
   EXPECT_TRUE(malformed(Tar([](std::string& block) { block[124] = '\x80'; }) + kEnd));
   std::string wrong_checksum = plain + kEnd;
