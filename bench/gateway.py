@@ -1,0 +1,64 @@
+"""A running Aegis for benchmarks: one core, agents registered, tools added, policies published."""
+
+import json
+import pathlib
+import urllib.request
+
+import corpus
+import harness
+from support.aegis_process import Aegis, request
+
+
+class RunningAegis:
+    """`aegis up` with the corpus of `size` published and every tool at `tool_port`."""
+
+    def __init__(self, work: pathlib.Path, size: corpus.Size, tool_port: int):
+        self.work, self.size, self.tool_port = work, size, tool_port
+
+    def __enter__(self):
+        self.aegis = Aegis(self.work / "data", "--workers", "1")
+        with harness.pinned(harness.TARGET_CPU):
+            self.aegis.start()
+        try:
+            self._prepare()
+        except BaseException:
+            self.aegis.stop()
+            raise
+        return self
+
+    def _prepare(self):
+        self.pid = self.aegis.process.pid
+        self.port = int(self.aegis.gateway.rsplit(":", 1)[1])
+        self.admin_key = (self.aegis.data / "admin.key").read_text().strip()
+        for agent in range(self.size.agents):
+            self.api("POST", "/api/v1/agents", {"name": corpus.agent_name(agent)})
+        for tool in range(self.size.tools):
+            url = f"http://127.0.0.1:{self.tool_port}"
+            self.api("POST", "/api/v1/tools", {"name": corpus.tool_name(tool), "url": url})
+        corpus.write_policies(self.work / "policies", self.size)
+        self.aegis.cli("policy", "publish", self.work / "policies")
+        self.aegis.wait_ready_to_decide()
+
+    def __exit__(self, *_):
+        self.aegis.stop()
+
+    def api(self, method, path, body=None):
+        answer = request(
+            self.aegis.control + path, method, body, {"Authorization": "Bearer " + self.admin_key}
+        )
+        if answer.status // 100 != 2:
+            raise harness.BenchError(f"{method} {path}: {answer.status} {answer.body[:300]!r}")
+        return json.loads(answer.body) if answer.body else None
+
+    def tokens(self, cases):
+        """A token for each agent of the cases, on behalf of the user alice."""
+        return {
+            agent: self.aegis.token(agent, "user:alice", ttl="1h")
+            for agent in sorted({case.agent for case in cases})
+        }
+
+    def metrics(self):
+        with urllib.request.urlopen(self.aegis.admin + "/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        rows = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in rows}
