@@ -19,18 +19,16 @@ failed_rows(rows) := [row |
 
 # Everyone behind the acting agent may be there.
 permitted(body) if {
-	input.chain == []
+	not body.callers
+	every link in input.chain {
+		link.type == "user"
+	}
 } else if {
 	callers := body.callers
 	every link in input.chain {
 		some caller in callers
 		caller_fits(caller, link)
 		not some_row_fails(caller.conditions)
-	}
-} else if {
-	not body.callers
-	every link in input.chain {
-		link.type == "user"
 	}
 }
 

@@ -10,6 +10,25 @@ only_profile := index if {
 	some index in agent_profiles
 }
 
+# The grants of one tool that decide; undefined when there are none, or a denial may fire, or only
+# some of them are enforced.
+undenied_grants(tool) := ids if {
+	ids := tool.actions[input.action]
+	not tool.denied[input.action]
+} else := ids if {
+	is_string(input.action)
+	not tool.mixed
+	not names_action(tool)
+	not some_denial(tool)
+	ids := [row.grant | some row in tool.patterns; like(row.action, input.action)]
+	ids != []
+}
+
+some_denial(tool) if {
+	some row in tool.deny
+	like(row.action, input.action)
+}
+
 some_label_matches if {
 	some key, value in input.agent.labels
 	data.aegis.labelled[key][value]

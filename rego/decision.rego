@@ -7,14 +7,40 @@ package aegis
 # METADATA
 # description: The verdict on one call.
 # entrypoint: true
-decision := verdict if {
-	# The common case: one profile speaks, it names tool and action, nothing denies.
-	tool := data.aegis.profiles[only_profile].tools[input.tool]
-	ids := tool.actions[input.action]
+decision := {
+	"outcome": "allow",
+	"reason": "allowed",
+	"rule": grant.rule,
+	"message": "allowed",
+	"mode": grant.mode,
+	"violations": [],
+	"obligations": {},
+} if {
+	# A short cut for what most calls are: one profile speaks, it names tool and action, nothing
+	# denies them, and the first grant holds. The rules below give the same for such a call.
+	not data.aegis.labelled
+	tool := data.aegis.profiles[data.aegis.agents[input.agent.id]].tools[input.tool]
+	grant := data.aegis.grants[tool.actions[input.action][0]]
 	not tool.denied[input.action]
+	body := data.aegis.bodies[grant.body]
 	is_object(input.params)
 	is_array(input.chain)
-	verdict := judgement(ids)
+	permitted(body)
+	not body.schedule
+	every row in body.conditions {
+		row_holds(row)
+	}
+} else := judgement(ids) if {
+	# One profile speaks and nothing denies.
+	tool := data.aegis.profiles[only_profile].tools[input.tool]
+	ids := undenied_grants(tool)
+	is_object(input.params)
+	is_array(input.chain)
+} else := considered
+
+# Every call, whatever speaks about it.
+considered := refusal("policy_error", "enforce", "", malformed, []) if {
+	malformed
 } else := refusal("policy_error", "enforce", "", malformed, []) if {
 	malformed
 } else := refusal("no_policy", "enforce", "", "there is no policy", []) if {

@@ -1,5 +1,6 @@
 """Random policies and calls: every operator, hostile values, few names so that they meet."""
 
+import copy
 import random
 from decimal import Decimal
 
@@ -218,6 +219,7 @@ class Generator:
         return bound
 
     def put(self, params, steps, value):
+        value = copy.deepcopy(value)
         name, *rest = steps
         if not rest:
             params[name] = value

@@ -198,6 +198,8 @@ class Builder:
         made = {"actions": {}}
         if entries:
             made["mode"] = "shadow" if all(e[1] == "shadow" for e in entries) else "enforce"
+            if len({e[1] for e in entries}) > 1:
+                made["mixed"] = True
         allowed = [pair for e in entries for pair in e[2]]
         refused = [pair for d in items for pair in d[1]]
         denied = {}
