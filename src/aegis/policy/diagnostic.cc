@@ -1,0 +1,65 @@
+#include "aegis/policy/diagnostic.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace aegis::policy {
+
+std::string Diagnostic::ToString() const {
+  std::string text = file;
+  if (position.line > 0) {
+    text += ':' + std::to_string(position.line) + ':' + std::to_string(position.column);
+  }
+  text += severity == Severity::kWarning ? ": warning: " : ": ";
+  return text + message;
+}
+
+void Diagnostics::Add(Diagnostic diagnostic) {
+  // Equal reports come from one alias read several times, so they are near each other.
+  const size_t first = items_.size() > 64 ? items_.size() - 64 : 0;
+  for (size_t i = first; i < items_.size(); ++i) {
+    const Diagnostic& known = items_[i];
+    if (known.position == diagnostic.position && known.message == diagnostic.message &&
+        known.file == diagnostic.file) {
+      return;
+    }
+  }
+  ++(diagnostic.severity == Severity::kError ? errors_ : warnings_);
+  if (items_.size() >= kMaxKept) {
+    ++dropped_;
+    return;
+  }
+  // Reports of one file are kept sorted; files keep the order in which they were read.
+  auto at = items_.end();
+  while (at != items_.begin()) {
+    const Diagnostic& before = *(at - 1);
+    if (before.file != diagnostic.file) break;
+    if (std::pair(before.position.line, before.position.column) <=
+        std::pair(diagnostic.position.line, diagnostic.position.column)) {
+      break;
+    }
+    --at;
+  }
+  items_.insert(at, std::move(diagnostic));
+}
+
+void Diagnostics::Append(Diagnostics other) {
+  const size_t kept = other.items_.size();
+  size_t kept_errors = 0;
+  for (Diagnostic& item : other.items_) {
+    kept_errors += item.severity == Severity::kError ? 1 : 0;
+    Add(std::move(item));
+  }
+  errors_ += other.errors_ - kept_errors;
+  warnings_ += other.warnings_ - (kept - kept_errors);
+  dropped_ += other.dropped_;
+}
+
+std::string Diagnostics::ToString() const {
+  std::string text;
+  for (const Diagnostic& item : items_) text += item.ToString() + '\n';
+  if (dropped_ > 0) text += "... and " + std::to_string(dropped_) + " more\n";
+  return text;
+}
+
+}  // namespace aegis::policy
