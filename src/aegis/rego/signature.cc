@@ -200,9 +200,12 @@ Result<std::string> VerifyBundleFiles(std::string_view signatures_json,
   const Result<Tree> payload = json::ParseTree(jws->payload, arena, limits);
   if (!payload) return BadSignature("its payload: " + payload.error().message);
 
-  // Older signers name the key in the payload (`keyid`) and not in the header.
+  // Older signers name the key in the payload (`keyid`) and not in the header; `opa sign` names
+  // none.
   const std::string kid(jws->kid.empty() ? payload->FindString("keyid").value_or("") : jws->kid);
-  const crypto::VerificationKey* key = verifier.keys.Find(kid);
+  const bool only_key = kid.empty() && verifier.keys.keys().size() == 1;
+  const crypto::VerificationKey* key =
+      only_key ? &verifier.keys.keys().front() : verifier.keys.Find(kid);
   if (key == nullptr) return BadSignature("it was made with a key that is not configured");
   if (const Status valid = crypto::VerifyJws(*jws, *key); !valid) {
     return BadSignature(valid.error().message);
@@ -214,7 +217,7 @@ Result<std::string> VerifyBundleFiles(std::string_view signatures_json,
   }
   AEGIS_TRY(const std::vector<SignedFile> signed_files, SignedFiles(*payload));
   AEGIS_RETURN_IF_ERROR(CheckFiles(signed_files, files));
-  return kid;
+  return key->kid();
 }
 
 }  // namespace aegis::rego

@@ -39,7 +39,8 @@ struct BundleSigner {
 Result<std::string> SignBundleFiles(std::span<const BundleFile> files, const BundleSigner& signer);
 
 // Checks signature, scope, and that the signed files are exactly `files` with these contents; gives
-// the kid of the key that signed. Errors: bundle_signature, bundle_malformed.
+// the kid of the key that signed. A signature that names no key is checked with the only one there
+// is. Errors: bundle_signature, bundle_malformed.
 Result<std::string> VerifyBundleFiles(std::string_view signatures_json,
                                       std::span<const BundleFile> files,
                                       const BundleVerifier& verifier);

@@ -149,18 +149,23 @@ TEST(Signature, DocumentIsCheckedStrictly) {
   EXPECT_EQ(VerifyBundleFiles(plugin, kFiles, verifier).error().reason, "bundle_signature");
 }
 
-TEST(Signature, KeyIdMayStandInThePayload) {
+TEST(Signature, KeyIdMayStandInThePayloadOrNowhere) {
   const SigningKey key = *SigningKey::FromSecret(std::string(40, 's'), "old");
-  const BundleVerifier verifier = VerifierOf(key, "");
-  const std::string input = crypto::Base64UrlEncode(R"({"alg":"HS256"})") + "." +
-                            crypto::Base64UrlEncode(R"({"keyid":"old","files":[)" +
-                                                    Entry("a", crypto::Sha256Hex("")) + "]}");
-  const std::string document =
-      R"({"signatures":[")" + input + "." + crypto::Base64UrlEncode(*key.Sign(input)) + "\"]}";
-  const Result<std::string> kid =
-      VerifyBundleFiles(document, std::vector<BundleFile>{{"a", ""}}, verifier);
-  ASSERT_TRUE(kid) << kid.error().ToString();
-  EXPECT_EQ(*kid, "old");
+  const std::vector<BundleFile> files = {{"a", ""}};
+  const auto document = [&](std::string_view keyid) {
+    const std::string payload =
+        "{" + std::string(keyid) + R"("files":[)" + Entry("a", crypto::Sha256Hex("")) + "]}";
+    const std::string input =
+        crypto::Base64UrlEncode(R"({"alg":"HS256"})") + "." + crypto::Base64UrlEncode(payload);
+    return R"({"signatures":[")" + input + "." + crypto::Base64UrlEncode(*key.Sign(input)) + "\"]}";
+  };
+  BundleVerifier verifier = VerifierOf(key, "");
+  EXPECT_EQ(*VerifyBundleFiles(document(R"("keyid":"old",)"), files, verifier), "old");
+  EXPECT_FALSE(VerifyBundleFiles(document(R"("keyid":"new",)"), files, verifier));
+  EXPECT_EQ(*VerifyBundleFiles(document(""), files, verifier), "old");
+  ASSERT_TRUE(verifier.keys.Add(SigningKey::Generate(Algorithm::kEs256)->verification_key()));
+  EXPECT_EQ(*VerifyBundleFiles(document(R"("keyid":"old",)"), files, verifier), "old");
+  EXPECT_FALSE(VerifyBundleFiles(document(""), files, verifier));
 }
 
 TEST(Signature, CanonicalTextIsGos) {
