@@ -10,25 +10,6 @@ only_profile := index if {
 	some index in agent_profiles
 }
 
-# The grants of one tool that decide; undefined when there are none, or a denial may fire, or only
-# some of them are enforced.
-undenied_grants(tool) := ids if {
-	ids := tool.actions[input.action]
-	not tool.denied[input.action]
-} else := ids if {
-	is_string(input.action)
-	not tool.mixed
-	not names_action(tool)
-	not some_denial(tool)
-	ids := [row.grant | some row in tool.patterns; like(row.action, input.action)]
-	ids != []
-}
-
-some_denial(tool) if {
-	some row in tool.deny
-	like(row.action, input.action)
-}
-
 some_label_matches if {
 	some key, value in input.agent.labels
 	data.aegis.labelled[key][value]
@@ -60,39 +41,59 @@ tool_modes contains data.aegis.grants[row.grant].mode if {
 	like(row.tool, input.tool)
 }
 
-# Enforced grants decide; those in shadow only where there is no other.
-deciding := enforced if {
+# The grants of one tool that decide; undefined when there are none, or a denial fires, or only
+# some of them may be enforced.
+undenied_grants(tool) := ids if {
+	ids := tool.actions[input.action]
+	not tool.denied[input.action]
+} else := ids if {
+	is_string(input.action)
+	not tool.mixed
+	not names_action(tool)
+	not some_denial_fits(tool)
+	ids := pattern_grants(tool)
+	ids != []
+}
+
+some_denial_fits(tool) if {
+	some row in tool.deny
+	like(row.action, input.action)
+}
+
+pattern_grants(tool) := [row.grant | some row in tool.patterns; like(row.action, input.action)]
+
+names_action(tool) if tool.actions[input.action]
+
+names_action(tool) if tool.denied[input.action]
+
+# Enforced grants decide; those in shadow only where there is no other. Ascending.
+deciding := sort(enforced) if {
 	enforced := {id |
 		some id in covering
 		data.aegis.grants[id].mode == "enforce"
 	}
 	count(enforced) > 0
-} else := covering
+} else := sort(covering)
 
 covering contains id if {
 	some index in agent_profiles
-	some id in data.aegis.profiles[index].tools[input.tool].actions[input.action]
+	some id in profile_grants(index)
 }
 
-covering contains row.grant if {
-	some index in agent_profiles
+profile_grants(index) := ids if {
 	tool := data.aegis.profiles[index].tools[input.tool]
-	not names_action(tool)
-	some row in tool.patterns
-	like(row.action, input.action)
-}
-
-covering contains row.grant if {
-	some index in agent_profiles
-	not data.aegis.profiles[index].tools[input.tool]
+	ids := tool_grants(tool)
+} else := [row.grant |
 	some row in data.aegis.profiles[index].grants
 	like(row.tool, input.tool)
 	like(row.action, input.action)
-}
+]
 
-names_action(tool) if tool.actions[input.action]
-
-names_action(tool) if tool.denied[input.action]
+tool_grants(tool) := tool.actions[input.action] if {
+	true
+} else := [] if {
+	tool.denied[input.action]
+} else := pattern_grants(tool)
 
 # The denial that counts: the first enforced one, else the first.
 firing := data.aegis.denials[min(enforced)] if {
@@ -102,25 +103,25 @@ firing := data.aegis.denials[min(enforced)] if {
 	}
 } else := data.aegis.denials[min(fired)]
 
-fired contains data.aegis.profiles[index].tools[input.tool].denied[input.action] if {
+fired contains id if {
 	some index in agent_profiles
+	some id in profile_denials(index)
 }
 
-fired contains row.denial if {
-	some index in agent_profiles
+profile_denials(index) := ids if {
 	tool := data.aegis.profiles[index].tools[input.tool]
-	not names_action(tool)
-	some row in tool.deny
-	like(row.action, input.action)
-}
-
-fired contains row.denial if {
-	some index in agent_profiles
-	not data.aegis.profiles[index].tools[input.tool]
+	ids := tool_denials(tool)
+} else := [row.denial |
 	some row in data.aegis.profiles[index].deny
 	like(row.tool, input.tool)
 	like(row.action, input.action)
-}
+]
+
+tool_denials(tool) := [tool.denied[input.action]] if {
+	true
+} else := [] if {
+	tool.actions[input.action]
+} else := [row.denial | some row in tool.deny; like(row.action, input.action)]
 
 # Whether a name fits a pattern row.
 like(pattern, name) if {

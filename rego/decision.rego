@@ -40,36 +40,28 @@ decision := {
 
 # Every call, whatever speaks about it.
 considered := refusal("policy_error", "enforce", "", malformed, []) if {
-	malformed
-} else := refusal("policy_error", "enforce", "", malformed, []) if {
-	malformed
-} else := refusal("no_policy", "enforce", "", "there is no policy", []) if {
-	not some_document
-} else := verdict if {
-	firing_mode == "enforce"
-	verdict := denied
-} else := verdict if {
+	not well_formed
+} else := undenied if {
+	count(fired) == 0
+} else := denied if {
+	firing.mode == "enforce"
+} else := undenied if {
 	# A denial in shadow speaks only where nothing enforced refuses the call already.
-	firing_mode == "shadow"
-	not refused_enforced
-	verdict := denied
-} else := undenied
-
-refused_enforced if {
 	undenied.outcome == "deny"
 	undenied.mode == "enforce"
-}
-
-some_document if data.aegis.documents > 0
+} else := denied
 
 # The verdict of the grants alone.
-undenied := verdict if {
-	count(deciding) > 0
-	verdict := judgement(sort(deciding))
+undenied := judgement(deciding) if {
+	deciding != []
 } else := verdict if {
 	count(tool_modes) > 0
 	verdict := refusal("action_not_allowed", lenient(tool_modes), "", "the tool is granted, but not this action", [])
+} else := refusal("no_policy", "enforce", "", "there is no policy", []) if {
+	data.aegis.documents == 0
 } else := refusal("no_grant", lenient(document_modes), "", "no policy grants this agent this tool", [])
+
+denied := refusal("denied_tool", firing.mode, firing.rule, concat("", ["forbidden by ", firing.rule]), [])
 
 # `ids`: numbers of the grants that cover the call, ascending, not empty, all of one mode.
 judgement(ids) := allowed(granting[0]) if {
@@ -117,17 +109,21 @@ refused(grant) := verdict if {
 
 violations(rows) := [row.violation | some row in rows]
 
-denied := refusal("denied_tool", firing.mode, firing.rule, concat("", ["forbidden by ", firing.rule]), [])
-
-firing_mode := firing.mode
-
 # Shadow only if all of at least one are.
 lenient(modes) := "shadow" if {
 	modes == {"shadow"}
 } else := "enforce"
 
-# What is wrong with the input, if anything is. The checks are rules of their own because a negated
-# call with an undefined argument is itself undefined.
+well_formed if {
+	is_string(input.agent.id)
+	is_string(input.tool)
+	is_string(input.action)
+	is_object(input.params)
+	is_array(input.chain)
+}
+
+# What is wrong with the input. The checks are rules of their own because a negated call with an
+# undefined argument is itself undefined.
 malformed := "the call is malformed: agent.id is not a string" if {
 	not agent_is_named
 } else := "the call is malformed: tool is not a string" if {
@@ -136,9 +132,7 @@ malformed := "the call is malformed: agent.id is not a string" if {
 	not action_is_named
 } else := "the call is malformed: params is not an object" if {
 	not params_are_given
-} else := "the call is malformed: chain is not a list" if {
-	not chain_is_given
-}
+} else := "the call is malformed: chain is not a list"
 
 agent_is_named if is_string(input.agent.id)
 
@@ -147,5 +141,3 @@ tool_is_named if is_string(input.tool)
 action_is_named if is_string(input.action)
 
 params_are_given if is_object(input.params)
-
-chain_is_given if is_array(input.chain)
