@@ -35,7 +35,7 @@ func runBench(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	lib := &library{query: "data.aegis.decision", readAST: *readAST, prepared: map[string]*rego.PreparedEvalQuery{}}
+	lib := &library{query: "data.aegis.decision", readAST: *readAST, noResult: true, prepared: map[string]*rego.PreparedEvalQuery{}}
 	query, err := lib.load(*path)
 	if err != nil {
 		return err

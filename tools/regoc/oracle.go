@@ -33,6 +33,7 @@ type library struct {
 	regoFolder   string                     // Rego to use instead of the bundle's own; "": the bundle's
 	query        string
 	readAST      bool
+	noResult     bool // leave out the conversion of results, as `opa bench` does
 	prepared     map[string]*rego.PreparedEvalQuery
 }
 
@@ -134,6 +135,9 @@ func (l *library) load(path string) (*rego.PreparedEvalQuery, error) {
 	} else {
 		options = append(options, rego.Load([]string{l.regoFolder}, nil),
 			rego.Store(inmem.NewFromObjectWithOpts(b.Data, inmem.OptReturnASTValuesOnRead(l.readAST))))
+	}
+	if l.noResult {
+		options = append(options, rego.GenerateJSON(func(*ast.Term, *rego.EvalContext) (any, error) { return nil, nil }))
 	}
 	query, err := rego.New(options...).PrepareForEval(context.Background())
 	if err != nil {
