@@ -6,6 +6,7 @@ import urllib.request
 
 import corpus
 import harness
+import journal
 from support.aegis_process import Aegis, request
 
 
@@ -34,9 +35,8 @@ class RunningAegis:
             self.api("POST", "/api/v1/agents", {"name": corpus.agent_name(agent)})
         for tool in range(self.size.tools):
             url = f"http://127.0.0.1:{self.tool_port}"
-            self.api("POST", "/api/v1/tools", {"name": corpus.tool_name(tool), "url": url})
-        corpus.write_policies(self.work / "policies", self.size)
-        self.aegis.cli("policy", "publish", self.work / "policies")
+            self.api("POST", "/api/v1/tools", {"name": corpus.tool_name(tool), "base_url": url})
+        self.publish()
         self.aegis.wait_ready_to_decide()
 
     def __exit__(self, *_):
@@ -50,6 +50,17 @@ class RunningAegis:
             raise harness.BenchError(f"{method} {path}: {answer.status} {answer.body[:300]!r}")
         return json.loads(answer.body) if answer.body else None
 
+    def publish(self, raised_by=0):
+        """Publishes the whole corpus as a new version; `raised_by` lifts every bound."""
+        files = [
+            {
+                "name": f"{corpus.agent_name(agent)}.json",
+                "content": json.dumps(corpus.policy(agent, self.size, raised_by)),
+            }
+            for agent in range(self.size.agents)
+        ]
+        return self.api("POST", "/api/v1/policies", {"files": files})["version"]
+
     def tokens(self, cases):
         """A token for each agent of the cases, on behalf of the user alice."""
         return {
@@ -62,3 +73,10 @@ class RunningAegis:
             lines = answer.read().decode().splitlines()
         rows = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in rows}
+
+    def records(self):
+        """What the journals on disk hold: {(kind, outcome): number}. Raises when there is a gap."""
+        try:
+            return journal.count(self.aegis.data)
+        except ValueError as error:
+            raise harness.BenchError(f"the journal is broken: {error}") from error
