@@ -4,6 +4,8 @@ import copy
 import random
 from decimal import Decimal
 
+from conformance.reference import rows_of, steps_of
+
 BIG = [
     2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, -(2**63), -(2**63) - 1, 2**64, 10**29 + 1, 10**30,
     123456789012345678901234567890,
@@ -118,19 +120,25 @@ class Generator:
     ]  # fmt: skip
 
     def conditions(self, most):
-        made = {}
+        made, taken = {}, set()
         for _ in range(self.r.randrange(most + 1)):
-            kind = self.r.random()
-            if kind < 0.15:
-                made[self.r.choice(["max_", "min_"]) + self.r.choice(["amount", "n"])] = self.number()
-            elif kind < 0.2:
-                made["allowed_currency"] = [self.scalar() for _ in range(self.r.randrange(1, 4))]
-            elif kind < 0.3:
-                made[self.r.choice(PATHS)] = self.bare()
-            else:
-                ops = self.r.sample(self.OPS, self.r.choice([1, 1, 1, 2]))
-                made[self.r.choice(PATHS)] = {op: self.bound(op) for op in ops}
+            key, ask = self.condition()
+            asked = {(path, op) for path, op, _ in rows_of({key: ask})}
+            if key not in made and not asked & taken:  # an operator twice on a path is a mistake
+                made[key] = ask
+                taken |= asked
         return made
+
+    def condition(self):
+        kind = self.r.random()
+        if kind < 0.15:
+            return self.r.choice(["max_", "min_"]) + self.r.choice(["amount", "n"]), self.number()
+        if kind < 0.2:
+            return "allowed_currency", [self.scalar() for _ in range(self.r.randrange(1, 4))]
+        if kind < 0.3:
+            return self.r.choice(PATHS), self.bare()
+        ops = self.r.sample(self.OPS, self.r.choice([1, 1, 1, 2]))
+        return self.r.choice(PATHS), {op: self.bound(op) for op in ops}
 
     def bare(self):
         value = self.scalar()
@@ -246,7 +254,7 @@ class Generator:
             inner = params[name] = {}
         self.put(inner, rest, value)
 
-    def params_for(self, entries, steps_of):
+    def params_for(self, entries):
         params = {}
         for _ in range(self.r.randrange(3)):
             params[self.r.choice(PARAMS)] = self.value()
@@ -278,11 +286,11 @@ class Generator:
     def link(self):
         if self.some(0.03):
             return self.r.choice(["alice", None, {"type": "user"}, {"id": "alice"}, {"type": "agent", "id": 7}, []])
-        kind = self.r.choice(["user", "agent", "agent", "service"] if self.some(0.1) else ["user", "agent"])
+        kind = self.r.choice(["user"] * 6 + ["agent"] * 3 + ["service"])
         ids = ["alice", "bob", "a\ne", "user*"] if kind == "user" else AGENTS
         return {"type": kind, "id": self.r.choice(ids)}
 
-    def call(self, policies, steps_of):
+    def call(self, policies):
         documents = [d for _, d in policies]
         document = self.r.choice(documents)
         named = [document["agent"]] if "agent" in document else document.get("agents", AGENTS)
@@ -298,10 +306,10 @@ class Generator:
         action = self.r.choice(entry.get("actions", ACTIONS))
         if "*" in action or self.some(0.1):
             action = self.r.choice(ACTIONS + [action.replace("*", "x"), action.replace("*", ""), action.replace("*", "\n")])
-        params = self.params_for([entry] if self.some(0.8) else entries, steps_of)
+        params = self.params_for([entry] if self.some(0.8) else entries)
         call = {
             "org": "acme", "tenant": "payments", "agent": agent,
-            "chain": [self.link() for _ in range(self.r.choice([0, 0, 1, 1, 2, 3]))],
+            "chain": [self.link() for _ in range(self.r.choice([0, 0, 1, 1, 1, 2]))],
             "door": "sdk", "tool": tool, "action": action, "params": params,
             "time": {"unix_ns": self.instant()},
         }  # fmt: skip

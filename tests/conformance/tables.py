@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 
-from reference import WEEKDAYS, days_of, like, minutes, mode_of, rows_of
+from conformance.reference import WEEKDAYS, days_of, like, minutes, mode_of, rows_of
 
 ENGLISH = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MAX_WORDS = 80
