@@ -1,4 +1,4 @@
-"""Reads the audit journal from docs/formats/audit-segment.md alone, to count what is really on disk."""
+"""Reads the audit journal by docs/formats/audit-segment.md alone, to count what is on disk."""
 
 import json
 import pathlib

@@ -1,6 +1,6 @@
 """Decisions under load while the policy changes every 100 ms: none may be wrong, lost or failed.
 
-Every version lets the same calls pass and refuses the same ones (only the bounds between differ), so
+Every version lets the same calls pass and refuses the same ones (only bounds between differ), so
 each answer can be checked whatever version was in force. Afterwards three independent counts must
 agree: the generator's answers, the tool's served requests, and the records on disk.
 """
