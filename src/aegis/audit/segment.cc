@@ -147,17 +147,23 @@ Result<SegmentReader> SegmentReader::Open(Env& env, const std::string& folder,
 
 Result<std::string_view> SegmentReader::Bytes(uint64_t offset, size_t size) {
   if (offset < buffer_offset_ || offset + size > buffer_offset_ + buffer_.size()) {
-    const size_t wanted = std::max(size, kWindow);
-    buffer_offset_ = offset;
+    size_t wanted = std::max(size, kWindow);
+    uint64_t start = offset;
+    if (offset < buffer_offset_) {  // going backward: what lies before will be asked for next
+      start -= std::min<uint64_t>(offset, kWindow / 2);
+      wanted += static_cast<size_t>(offset - start);
+    }
+    buffer_offset_ = start;
     buffer_.resize(wanted);
-    auto got = file_->Read(offset, buffer_.data(), wanted);
+    auto got = file_->Read(start, buffer_.data(), wanted);
     if (!got) {
       buffer_.clear();
       return Fail(std::move(got).error());
     }
     buffer_.resize(*got);
   }
-  return std::string_view(buffer_).substr(offset - buffer_offset_);
+  const std::string_view bytes = buffer_;
+  return bytes.substr(std::min<size_t>(static_cast<size_t>(offset - buffer_offset_), bytes.size()));
 }
 
 Result<std::optional<Frame>> SegmentReader::FrameAt(uint64_t offset) {
