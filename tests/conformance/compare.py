@@ -2,14 +2,13 @@
 
     PYTHONPATH=tests python3 -m conformance.compare --pairs 10000 --seed 7
 
-Random policies are written as YAML and JSON, compiled and signed by Aegis, and random calls are put to
-Aegis and to OPA's library on the same bundle. With `--tables` no Aegis is needed: the bundles come
-from tables.py and OPA is compared with the reference alone.
+Random policies are written as YAML and JSON, compiled and signed by Aegis, and random calls are
+put to Aegis and to OPA's library on the same bundle. With `--tables` no Aegis is needed: the
+bundles come from tables.py and OPA is compared with the reference alone.
 """
 
 import argparse
 import collections
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -25,6 +24,8 @@ from conformance.policy_text import policy_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGOC = ROOT / "build/bin/regoc"
+TOOL = pathlib.Path(os.environ.get("AEGIS_POLICY_TOOL", ROOT / "build/release/bin/policy_tool"))
+KEY_ID, SCOPE = "conformance", "payments"
 SHOWN = 5  # differences printed in full
 
 
@@ -88,10 +89,26 @@ def without_message(text):
     return document
 
 
-def wrong_text(document, call):
-    """A decision quotes nothing of the call but small integers: its message is the policy's words."""
-    message = json.loads(document).get("message", "")
-    return any(isinstance(v, str) and len(v) > 9 and v in message for v in call.values())
+class Aegis:
+    """Aegis's compiler and decision engine, on bundles signed with a key of this run."""
+
+    def __init__(self, folder):
+        self.private, self.public = folder / "key.pem", folder / "key.pub.pem"
+        options = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        for command in (
+            ["openssl", "genpkey", *options, "-out", self.private],
+            ["openssl", "pkey", "-in", self.private, "-pubout", "-out", self.public],
+        ):
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+    def compile(self, cases, rng):
+        """Diagnostics of policies that were refused."""
+        lines = ["\t".join([str(case.bundle), *case.write_policies(rng)]) for case in cases]
+        command = [TOOL, "compile", self.private, KEY_ID, SCOPE]
+        answers = run(command, input="\n".join(lines).encode()).stdout.decode().split("\n")[:-1]
+        if len(answers) != len(cases):
+            return [f"the compiler gave {len(answers)} answers to {len(cases)} bundles"]
+        return [answer for answer in answers if answer != "ok"]
 
 
 class Report:
@@ -100,7 +117,7 @@ class Report:
         self.outcomes = collections.Counter()
 
     def check(self, case, i, answers, expected):
-        """`answers`: name -> canonical text; all equal, and equal to `expected` less the message."""
+        """`answers`: name -> canonical text; all equal, and as `expected` less the message."""
         texts = set(answers.values())
         meant = without_message(next(iter(answers.values())))
         self.outcomes[(expected["outcome"], expected["reason"], expected["mode"])] += 1
@@ -151,7 +168,12 @@ def main(arguments=None):
             for case in cases:
                 case.write_tables()
             return compare(cases, {"opa": ask_opa(cases)})
-        return 1
+        aegis = Aegis(folder)
+        refused = aegis.compile(cases, random.Random(options.seed))
+        if refused:
+            print("policies were refused:", *refused[:SHOWN], sep="\n  ")
+            return 1
+        return compare(cases, {"opa": ask_opa(cases, aegis.public, SCOPE)})
 
 
 if __name__ == "__main__":

@@ -6,59 +6,94 @@ from decimal import Decimal
 
 from conformance.reference import rows_of, steps_of
 
+# fmt: off
 BIG = [
-    2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, -(2**63), -(2**63) - 1, 2**64, 10**29 + 1, 10**30,
-    123456789012345678901234567890,
-]  # fmt: skip
+    2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, -(2**63), -(2**63) - 1, 2**64, 10**29 + 1,
+    10**30, 123456789012345678901234567890,
+]
 DECIMALS = [
     Decimal(t)
     for t in [
-        "0.1", "0.10", "0.100000000000000000001", "1.0", "-0.0", "5000.0", "5000.000000000000000000001",
-        "4999.999999999999999999999999", "1E+400", "1E-400", "-1E+400", "9.007199254740993E+15",
-        "9007199254740993.0", "9007199254740992.5", "0.30000000000000004", "1.5", "3.14159265358979323846264338",
-        "1E+2", "1E+29", "123456789012345678901234567890.5", "5E+3", "50E+2", "1E-7", "2.50",
+        "0.1", "0.10", "0.100000000000000000001", "1.0", "-0.0", "5000.0",
+        "5000.000000000000000000001", "4999.999999999999999999999999", "1E+400", "1E-400",
+        "-1E+400", "9.007199254740993E+15", "9007199254740993.0", "9007199254740992.5",
+        "0.30000000000000004", "1.5", "3.14159265358979323846264338", "1E+2", "1E+29",
+        "123456789012345678901234567890.5", "5E+3", "50E+2", "1E-7", "2.50",
     ]
-]  # fmt: skip
-SMALL = [-1, 0, 1, 2, 3, 5, 10, 99, 100, 101, 900, 4999, 5000, 5001, 9000, 10**15 - 1, 10**15, -(10**15)]
+]
+SMALL = [
+    -1, 0, 1, 2, 3, 5, 10, 99, 100, 101, 900, 4999, 5000, 5001, 9000, 10**15 - 1, 10**15,
+    -(10**15),
+]
 TEXTS = [
-    "", "a", "b", "eur", "usd", "EUR", "acct_1", "acct_Z9", "acct_", "xacct_1", "acct_1\n", "1", "true",
-    "null", "héllo", "he\u0301llo", "\U0001f600", "a\U0001f600b", "\U0001f468\u200d\U0001f469", "\u2028",
-    "line\nbreak", "tab\t", "quote\"'", "back\\slash", "/path/to", "a.b", "a*b", "*", "ß", "İ", "\u212a",
-    "日本語", "\x7f", "\x00", "x" * 70, "Straße", "acct_\u0661", " ", "<b>&amp;",
-]  # fmt: skip
+    "", "a", "b", "eur", "usd", "EUR", "acct_1", "acct_Z9", "acct_", "xacct_1", "acct_1\n", "1",
+    "true", "null", "héllo", "he\u0301llo", "\U0001f600", "a\U0001f600b",
+    "\U0001f468\u200d\U0001f469", "\u2028", "line\nbreak", "tab\t", "quote\"'", "back\\slash",
+    "/path/to", "a.b", "a*b", "*", "ß", "İ", "\u212a", "日本語", "\x7f", "\x00", "x" * 70, "Straße",
+    "acct_\u0661", " ", "<b>&amp;",
+]
 ADDRESSES = [
     "10.0.0.1", "10.255.255.255", "11.0.0.0", "192.168.1.1", "192.168.1.256", "010.0.0.1", "::1",
-    "::ffff:10.0.0.1", "fe80::1", "fe80::1%eth0", "2001:db8::1", "2001:DB8::1", "10.0.0.1/32", "10.0.0",
-    "0.0.0.0", "1.2.3.4 ", "::", "2001:db8:0:0:0:0:0:1", "10.0.0.1:80", "[::1]",
-]  # fmt: skip
-BLOCKS = ["10.0.0.0/8", "192.168.1.0/24", "10.0.0.1/32", "2001:db8::/32", "::1/128", "fe80::/10", "0.0.0.0/0"]
+    "::ffff:10.0.0.1", "fe80::1", "fe80::1%eth0", "2001:db8::1", "2001:DB8::1", "10.0.0.1/32",
+    "10.0.0", "0.0.0.0", "1.2.3.4 ", "::", "2001:db8:0:0:0:0:0:1", "10.0.0.1:80", "[::1]",
+]
+BLOCKS = [
+    "10.0.0.0/8", "192.168.1.0/24", "10.0.0.1/32", "2001:db8::/32", "::1/128", "fe80::/10",
+    "0.0.0.0/0",
+]
 HOSTS = [
-    "api.example.com", "API.Example.COM", "api.example.com.", "example.com", "a.b.example.com", ".example.com",
-    "xexample.com", "example.com.evil.org", "api.example.com..", "api.example.com:443", "ap\u0131.example.com",
-    "\u212a.example.com", "k.example.com", "10.0.0.1", "*.example.com", "-", "_dmarc.example.com", "a..example.com",
+    "api.example.com", "API.Example.COM", "api.example.com.", "example.com", "a.b.example.com",
+    ".example.com", "xexample.com", "example.com.evil.org", "api.example.com..",
+    "api.example.com:443", "ap\u0131.example.com", "\u212a.example.com", "k.example.com",
+    "10.0.0.1", "*.example.com", "-", "_dmarc.example.com", "a..example.com",
     "https://api.example.com",
-]  # fmt: skip
+]
 DOMAINS = ["api.example.com", "*.example.com", "Example.com", "k.example.com", "10.0.0.1"]
 REGEXES = [
-    "acct_[A-Za-z0-9]+", "a|b", ".*", "", "[^a]+", "(?i)eur", "a.b", r"\d+", "(a|b|eur)*", r"acct_\w{1,3}",
-    "^a$", "日本.", "x{70}", "(?s).+", "\U0001f600",
-]  # fmt: skip
+    "acct_[A-Za-z0-9]+", "a|b", ".*", "", "[^a]+", "(?i)eur", "a.b", r"\d+", "(a|b|eur)*",
+    r"acct_\w{1,3}", "^a$", "日本.", "x{70}", "(?s).+", "\U0001f600",
+]
 TYPES = ["string", "number", "integer", "boolean", "array", "object", "null"]
-PARAMS = ["amount", "currency", "note", "flag", "items", "customer", "tags", "host", "ip", "n", "deep"]
-PATHS = PARAMS + [
-    "customer.name", "customer.address.zip", "customer.age", "items[*].price", "items[*].name", "tags[*]",
-    "deep[*][*]", "deep[*][*].v", "customer.orders[*].lines[*].qty", "items[*]", "deep[*][*][*]",
-    "deep[*][*][*][*]", "amount.x", "items.0", "tags.length", "deep[*].a[*].b[*].c[*].d",
-]  # fmt: skip
-AGENTS = ["finance-agent", "planner-agent", "crm_agent", "Finance-Agent", "a/b", "агент", "agent 7", "x\U0001f600"]
-TOOLS = ["stripe-payments", "crm", "crm-eu", "Stripe-Payments", "mail", "a.b", "tool/with/slash", "données"]
-ACTIONS = ["create_payment", "refund_all", "refund_one", "delete_all", "read", "READ", "list.items", "a+b", "чтение"]
-TOOL_PATTERNS = TOOLS + ["*", "crm*", "*payments", "str*ments", "a.*", "**", "*r*"]
-ACTION_PATTERNS = ACTIONS + ["*", "refund_*", "delete_*", "*all", "re*d", "*_*", "list.*s", "a+*", "r*_*e"]
+PARAMS = [
+    "amount", "currency", "note", "flag", "items", "customer", "tags", "host", "ip", "n", "deep",
+]
+PATHS = [
+    *PARAMS, "customer.name", "customer.address.zip", "customer.age", "items[*].price",
+    "items[*].name", "tags[*]", "deep[*][*]", "deep[*][*].v", "customer.orders[*].lines[*].qty",
+    "items[*]", "deep[*][*][*]", "deep[*][*][*][*]", "amount.x", "items.0", "tags.length",
+    "deep[*].a[*].b[*].c[*].d",
+]
+AGENTS = [
+    "finance-agent", "planner-agent", "crm_agent", "Finance-Agent", "a/b", "агент", "agent 7",
+    "x\U0001f600",
+]
+TOOLS = [
+    "stripe-payments", "crm", "crm-eu", "Stripe-Payments", "mail", "a.b", "tool/with/slash",
+    "données",
+]
+ACTIONS = [
+    "create_payment", "refund_all", "refund_one", "delete_all", "read", "READ", "list.items",
+    "a+b", "чтение",
+]
+TOOL_PATTERNS = [*TOOLS, "*", "crm*", "*payments", "str*ments", "a.*", "**", "*r*"]
+ACTION_PATTERNS = [
+    *ACTIONS, "*", "refund_*", "delete_*", "*all", "re*d", "*_*", "list.*s", "a+*", "r*_*e",
+]
 LABELS = {"team": ["finance", "ops", "ünï"], "env": ["prod", "dev"], "tier": ["1"]}
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Australia/Lord_Howe"]
+ZONES = [
+    "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Kiritimati",
+    "Australia/Lord_Howe",
+]
 DAYS = ["mon-fri", "sat", "sat,sun", "fri-mon", "mon,wed,fri", "sun", "mon-sun"]
-HOURS = ["08:00-18:00", "22:00-06:00", "00:00-24:00", "00:00-00:01", "23:59-24:00", "12:30-12:31", "18:00-00:00"]
+HOURS = [
+    "08:00-18:00", "22:00-06:00", "00:00-24:00", "00:00-00:01", "23:59-24:00", "12:30-12:31",
+    "18:00-00:00",
+]
+OPERATORS = [
+    "eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "matches", "starts_with", "ends_with",
+    "contains", "length_lte", "length_gte", "exists", "type", "cidr", "domain",
+]
+# fmt: on
 
 
 class Generator:
@@ -74,19 +109,18 @@ class Generator:
         return self.r.choice(self.r.choice([SMALL, SMALL, BIG, DECIMALS]))
 
     def scalar(self):
-        return self.r.choice(
-            [
-                self.number, self.number, lambda: self.r.choice(TEXTS), lambda: self.r.choice([True, False, None]),
-                lambda: self.r.choice(HOSTS), lambda: self.r.choice(ADDRESSES),
-            ]
-        )()  # fmt: skip
+        lists = [TEXTS, [True, False, None], HOSTS, ADDRESSES]
+        return self.number() if self.some(0.33) else self.r.choice(self.r.choice(lists))
 
     def value(self, depth=2):
         if depth == 0 or self.some(0.7):
             return self.scalar()
         if self.some(0.5):
             return [self.value(depth - 1) for _ in range(self.r.randrange(4))]
-        return {self.r.choice(PARAMS + ["name", "price", ""]): self.value(depth - 1) for _ in range(self.r.randrange(3))}
+        return {
+            self.r.choice([*PARAMS, "name", "price", ""]): self.value(depth - 1)
+            for _ in range(self.r.randrange(3))
+        }
 
     # ---- policies
 
@@ -114,11 +148,6 @@ class Generator:
             return r.sample(BLOCKS, r.randrange(1, 4))
         return r.sample(DOMAINS, r.randrange(1, 4))
 
-    OPS = [
-        "eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "matches", "starts_with", "ends_with", "contains",
-        "length_lte", "length_gte", "exists", "type", "cidr", "domain",
-    ]  # fmt: skip
-
     def conditions(self, most):
         made, taken = {}, set()
         for _ in range(self.r.randrange(most + 1)):
@@ -137,7 +166,7 @@ class Generator:
             return "allowed_currency", [self.scalar() for _ in range(self.r.randrange(1, 4))]
         if kind < 0.3:
             return self.r.choice(PATHS), self.bare()
-        ops = self.r.sample(self.OPS, self.r.choice([1, 1, 1, 2]))
+        ops = self.r.sample(OPERATORS, self.r.choice([1, 1, 1, 2]))
         return self.r.choice(PATHS), {op: self.bound(op) for op in ops}
 
     def bare(self):
@@ -145,9 +174,15 @@ class Generator:
         return 1 if value is None else value
 
     def caller(self):
-        pattern = self.r.choice(["*", "planner-*", "planner-agent", "alice", "a*e", "*7", "crm_agent", "агент"])
+        pattern = self.r.choice(
+            ["*", "planner-*", "planner-agent", "alice", "a*e", "*7", "crm_agent", "агент"]
+        )
         if self.some(0.4):
-            return {"agent": pattern, "conditions": self.conditions(2)} if self.some(0.8) else {"agent": pattern}
+            return (
+                {"agent": pattern, "conditions": self.conditions(2)}
+                if self.some(0.8)
+                else {"agent": pattern}
+            )
         return self.r.choice(["user", "agent"]) + ":" + pattern
 
     def schedule(self):
@@ -207,7 +242,9 @@ class Generator:
 
     def policies(self):
         """A bundle's documents, as (name, document)."""
-        names = self.distinct(["a", "b", "B", "10", "9", "z-last", "é", "payments", "finance-agent"], 5)
+        names = self.distinct(
+            ["a", "b", "B", "10", "9", "z-last", "é", "payments", "finance-agent"], 5
+        )
         return [(name, self.document()) for name in names]
 
     # ---- calls
@@ -217,9 +254,13 @@ class Generator:
         if isinstance(bound, bool) or bound is None:
             return self.r.choice([bound, not bound, int(bool(bound)), str(bound).lower()])
         if isinstance(bound, int):
-            return self.r.choice([bound, bound + 1, bound - 1, Decimal(bound), f"{bound}", Decimal(f"{bound}.0")])
+            return self.r.choice(
+                [bound, bound + 1, bound - 1, Decimal(bound), f"{bound}", Decimal(f"{bound}.0")]
+            )
         if isinstance(bound, Decimal):
-            return self.r.choice([bound, bound.normalize(), bound + 1 if abs(bound) < 10**40 else bound, str(bound)])
+            return self.r.choice(
+                [bound, bound.normalize(), bound + 1 if abs(bound) < 10**40 else bound, str(bound)]
+            )
         if isinstance(bound, str):
             return self.r.choice([bound, bound + "x", bound.upper(), bound[:-1], [bound]])
         if isinstance(bound, list) and bound:
@@ -279,13 +320,19 @@ class Generator:
         return params
 
     def instant(self):
-        base = self.r.choice([1_700_000_000, 1_711_846_800, 1_729_990_800, 1_767_225_600, 0, -86_400])
+        base = self.r.choice(
+            [1_700_000_000, 1_711_846_800, 1_729_990_800, 1_767_225_600, 0, -86_400]
+        )
         ns = (base + self.r.randrange(0, 14 * 86_400)) * 10**9 + self.r.randrange(10**9)
-        return self.r.choice([ns] * 30 + [str(ns), None, Decimal("1.5"), 2**63, Decimal("1E+30"), True])
+        return self.r.choice(
+            [ns] * 30 + [str(ns), None, Decimal("1.5"), 2**63, Decimal("1E+30"), True]
+        )
 
     def link(self):
         if self.some(0.03):
-            return self.r.choice(["alice", None, {"type": "user"}, {"id": "alice"}, {"type": "agent", "id": 7}, []])
+            return self.r.choice(
+                ["alice", None, {"type": "user"}, {"id": "alice"}, {"type": "agent", "id": 7}, []]
+            )
         kind = self.r.choice(["user"] * 6 + ["agent"] * 3 + ["service"])
         ids = ["alice", "bob", "a\ne", "user*"] if kind == "user" else AGENTS
         return {"type": kind, "id": self.r.choice(ids)}
@@ -294,7 +341,7 @@ class Generator:
         documents = [d for _, d in policies]
         document = self.r.choice(documents)
         named = [document["agent"]] if "agent" in document else document.get("agents", AGENTS)
-        agent = {"id": self.r.choice(named if self.some(0.9) else AGENTS + ["nobody"])}
+        agent = {"id": self.r.choice(named if self.some(0.9) else [*AGENTS, "nobody"])}
         labels = {k: self.r.choice(v) for k, v in LABELS.items() if self.some(0.5)}
         if "match" in document and self.some(0.8):
             labels |= document["match"]["labels"]
@@ -302,10 +349,19 @@ class Generator:
             agent["labels"] = labels
         entries = document["allowed_tools"]
         entry = self.r.choice(entries)
-        tool = entry["name"] if "*" not in entry["name"] and self.some(0.9) else self.r.choice(TOOLS)
+        tool = (
+            entry["name"] if "*" not in entry["name"] and self.some(0.9) else self.r.choice(TOOLS)
+        )
         action = self.r.choice(entry.get("actions", ACTIONS))
         if "*" in action or self.some(0.1):
-            action = self.r.choice(ACTIONS + [action.replace("*", "x"), action.replace("*", ""), action.replace("*", "\n")])
+            action = self.r.choice(
+                [
+                    *ACTIONS,
+                    action.replace("*", "x"),
+                    action.replace("*", ""),
+                    action.replace("*", "\n"),
+                ]
+            )
         params = self.params_for([entry] if self.some(0.8) else entries)
         call = {
             "org": "acme", "tenant": "payments", "agent": agent,

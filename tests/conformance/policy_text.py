@@ -61,5 +61,5 @@ class YamlWriter:
 def policy_text(document, rng):
     """(text, extension) of a policy file."""
     if rng.random() < 0.25:
-        return write_json(document) + "\n", "json"
+        return write_json(document).replace("\x7f", "\\u007f") + "\n", "json"
     return "\n".join(YamlWriter(rng).lines(document, 0)) + "\n", "yaml"

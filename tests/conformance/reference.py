@@ -33,7 +33,7 @@ def same(a, b):
     if type(a) is not type(b):
         return False
     if isinstance(a, list):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     return a == b
@@ -233,7 +233,7 @@ def in_schedule(schedule, time):
     if not is_integer(ns) or not -(2**63) <= ns < 2**63:
         return False
     zone = zoneinfo.ZoneInfo(schedule.get("timezone", "UTC"))
-    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     local = (epoch + datetime.timedelta(seconds=int(ns) // 10**9)).astimezone(zone)
     minute, day = local.hour * 60 + local.minute, local.weekday()
     days = days_of(schedule.get("days"))
@@ -299,7 +299,9 @@ def decide(policies, call):
     def action_of(entry):
         return next((a for a in entry.get("actions", ["*"]) if like(a, call["action"])), None)
 
-    granting = [(n, d, e) for n, d in mine for e in d["allowed_tools"] if like(e["name"], call["tool"])]
+    granting = [
+        (n, d, e) for n, d in mine for e in d["allowed_tools"] if like(e["name"], call["tool"])
+    ]
     covering = [(n, d, e) for n, d, e in granting if action_of(e) is not None]
     enforced = [c for c in covering if mode_of(c[1], c[2]) == "enforce"]
     deciding = enforced or covering

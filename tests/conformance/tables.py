@@ -68,7 +68,9 @@ def question_of(op, bound):
         blocks = bound if isinstance(bound, list) else [bound]
         return {"other": {op: [str(ipaddress.ip_network(b, strict=False)) for b in blocks]}}
     if op == "domain":
-        hosts = [h.lower().removesuffix(".") for h in (bound if isinstance(bound, list) else [bound])]
+        hosts = [
+            h.lower().removesuffix(".") for h in (bound if isinstance(bound, list) else [bound])
+        ]
         return {
             "other": {
                 op: {
@@ -90,7 +92,11 @@ FAILS = {
 
 
 def row(path, op, bound):
-    fail = ("is missing" if bound else "is present") if op == "exists" else f"{FAILS[op]} {words(bound)}"
+    fail = (
+        ("is missing" if bound else "is present")
+        if op == "exists"
+        else f"{FAILS[op]} {words(bound)}"
+    )
     return {
         **place_of(path),
         **question_of(op, bound),
@@ -179,7 +185,9 @@ class Builder:
         entries = [e for i in indexes for e in self.of[i][0]]
         items = [d for i in indexes for d in self.of[i][1]]
         modes = [mode_of(self.policies[i][1]) for i in indexes]
-        names = {e[0] for e in entries if "*" not in e[0]} | {d[0] for d in items if "*" not in d[0]}
+        names = {e[0] for e in entries if "*" not in e[0]} | {
+            d[0] for d in items if "*" not in d[0]
+        }
         made = {"mode": "shadow" if all(m == "shadow" for m in modes) else "enforce"}
         made["tools"] = {tool: self.tool(tool, entries, items) for tool in sorted(names)}
         grants = [
