@@ -27,8 +27,12 @@ permitted(body) if {
 	callers := body.callers
 	every link in input.chain {
 		some caller in callers
-		caller_fits(caller, link)
-		not some_row_fails(caller.conditions)
+		caller.type == link.type
+		is_string(link.id)
+		like(caller.id, link.id)
+		every row in caller.conditions {
+			row_holds(row)
+		}
 	}
 }
 

@@ -127,11 +127,11 @@ tool_denials(tool) := [tool.denied[input.action]] if {
 like(pattern, name) if {
 	pattern.is == name
 } else if {
+	pattern.any
+} else if {
 	startswith(name, pattern.prefix)
 } else if {
 	endswith(name, pattern.suffix)
 } else if {
 	regex.match(pattern.re, name)
-} else if {
-	pattern.any
 }

@@ -1,7 +1,8 @@
-// Compiles policies by the hundred, for compare.py: one process, since starting one per bundle would take most of
-// the time.
+// Compiles policies by the hundred, for compare.py: one process, since starting one per bundle
+// would take most of the time.
 //
-//   policy_tool compile PRIVATE_KEY.pem KID SCOPE < LINES     a line: BUNDLE<tab>POLICY<tab>POLICY...
+//   policy_tool compile PRIVATE_KEY.pem KID SCOPE < LINES     a line:
+//   BUNDLE<tab>POLICY<tab>POLICY...
 //
 // Prints a line for each bundle: "ok", or all diagnostics with " | " between them.
 #include <cstdio>
