@@ -8,9 +8,11 @@ void Arena::Enter(const Chunk& chunk) {
 }
 
 void* Arena::AllocateSlow(size_t bytes, size_t align) {
-  if (bytes > SIZE_MAX / 2) return nullptr;
+  if (bytes > SIZE_MAX / 2 || (limit_bytes_ != 0 && used_bytes() + bytes > limit_bytes_)) {
+    exhausted_ = true;
+    return nullptr;
+  }
   if (bytes + align > chunk_bytes_) {
-    if (limit_bytes_ != 0 && used_bytes() + bytes > limit_bytes_) return nullptr;
     Chunk chunk{std::make_unique_for_overwrite<std::byte[]>(bytes + align), bytes + align};
     const uintptr_t base = reinterpret_cast<uintptr_t>(chunk.memory.get());
     full_bytes_ += chunk.size;
@@ -18,8 +20,6 @@ void* Arena::AllocateSlow(size_t bytes, size_t align) {
     oversized_.push_back(std::move(chunk));
     return reinterpret_cast<void*>((base + (align - 1)) & ~(uintptr_t{align} - 1));
   }
-  const size_t in_use = used_bytes();
-  if (limit_bytes_ != 0 && in_use + bytes > limit_bytes_) return nullptr;
   if (next_ > 0) full_bytes_ += chunks_[next_ - 1].size;
   if (next_ == chunks_.size()) {
     chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(chunk_bytes_), chunk_bytes_});
@@ -33,6 +33,7 @@ void Arena::Reset() {
   for (const Chunk& chunk : oversized_) reserved_bytes_ -= chunk.size;
   oversized_.clear();
   full_bytes_ = 0;
+  exhausted_ = false;
   if (chunks_.empty()) {
     cursor_ = end_ = 0;
     next_ = 0;

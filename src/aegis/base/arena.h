@@ -41,7 +41,7 @@ class Arena {
   template <typename T>
   T* AllocateArray(size_t count) {
     static_assert(std::is_trivially_destructible_v<T>);
-    if (count > SIZE_MAX / sizeof(T)) return nullptr;
+    if (count > SIZE_MAX / sizeof(T)) count = SIZE_MAX / sizeof(T);
     return static_cast<T*>(Allocate(count * sizeof(T), alignof(T)));
   }
 
@@ -63,6 +63,10 @@ class Arena {
   // Forgets everything; keeps the regular chunks for reuse and frees oversized ones.
   void Reset();
 
+  // Whether Allocate has returned nullptr since the last Reset: what was built since then may lack
+  // parts.
+  bool exhausted() const { return exhausted_; }
+
   // Bytes handed out since the last Reset, including what chunk ends wasted.
   size_t used_bytes() const;
   // Bytes held from the system.
@@ -80,6 +84,7 @@ class Arena {
 
   size_t chunk_bytes_;
   size_t limit_bytes_;
+  bool exhausted_ = false;
   uintptr_t cursor_ = 0;
   uintptr_t end_ = 0;
   std::vector<Chunk> chunks_;    // regular ones; [0, next_) are in use

@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aegis/json/parser.h"
+#include "aegis/json/writer.h"
+#include "aegis/rego/number.h"
+#include "aegis/rego/table.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::rego {
+namespace {
+
+// Collects finished values on a stack; when an array or object ends, its parts are taken from
+// there.
+class Builder {
+ public:
+  Builder(Arena& arena, std::vector<Value>& stack, bool in_place)
+      : arena_(arena), stack_(stack), in_place_(in_place) {
+    stack_.clear();
+  }
+
+  bool OnNull() { return Push(Value::Null()); }
+  bool OnBool(bool value) { return Push(Value::Bool(value)); }
+  bool OnNumber(std::string_view text) {
+    const Value number = MakeNumber(arena_, text);
+    if (!number.is_undefined()) [[likely]]
+      return Push(number);
+    if (arena_.exhausted()) return OutOfMemory();
+    error_ = {Code::kInvalidArgument, "json_number", "a number is out of range"};
+    return false;
+  }
+  bool OnString(std::string_view text, bool in_text) {
+    const Value value = in_text && in_place_ ? MakeStringView(text) : MakeString(arena_, text);
+    return value.is_undefined() ? OutOfMemory() : Push(value);
+  }
+  bool OnKey(std::string_view text, bool in_text) { return OnString(text, in_text); }
+  bool OnStartObject() { return true; }
+  bool OnStartArray() { return true; }
+
+  bool OnEndArray(size_t count) {
+    Value array = NewArray(arena_, count);
+    for (size_t i = stack_.size() - count; i < stack_.size(); ++i) {
+      if (const Edit edit = ArrayAppend(arena_, array, stack_[i]); edit != Edit::kOk) {
+        return Refuse(edit);
+      }
+    }
+    stack_.resize(stack_.size() - count);
+    return Push(array);
+  }
+
+  bool OnEndObject(size_t count) {
+    Value object = count == 0 ? Value::EmptyObject() : NewObject(arena_, count);
+    for (size_t i = stack_.size() - 2 * count; i < stack_.size(); i += 2) {
+      if (const Edit edit = ObjectInsert(arena_, object, stack_[i], stack_[i + 1]);
+          edit != Edit::kOk) {
+        return Refuse(edit);
+      }
+    }
+    if (object.size() != count) {
+      error_ = {Code::kInvalidArgument, "json_duplicate_key",
+                "the object that ends here has two members of the same name"};
+      return false;
+    }
+    stack_.resize(stack_.size() - 2 * count);
+    return Push(object);
+  }
+
+  Error error() { return std::move(error_); }
+  Value result() const { return stack_.back(); }
+
+ private:
+  bool Push(Value value) {
+    stack_.push_back(value);
+    return true;
+  }
+  bool OutOfMemory() {
+    error_ = {Code::kResourceExhausted, "json_memory", "the JSON text needs too much memory"};
+    return false;
+  }
+  bool Refuse(Edit edit) {
+    if (edit == Edit::kOutOfMemory) return OutOfMemory();
+    error_ = {Code::kResourceExhausted, "json_too_deep", "too many nested arrays and objects"};
+    return false;
+  }
+
+  Arena& arena_;
+  std::vector<Value>& stack_;
+  bool in_place_;
+  Error error_;
+};
+
+Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& limits,
+                    bool in_place) {
+  // Scratch only: nothing of a call is left in it that a later one reads.
+  thread_local json::Parser parser;
+  thread_local std::vector<Value> stack;
+  Builder builder(arena, stack, in_place);
+  AEGIS_RETURN_IF_ERROR(parser.Parse(text, limits, builder));
+  return builder.result();
+}
+
+// Members in the order of their names as JSON: keys that are not strings take the text of their
+// JSON; of equal names the last counts, as in OPA's conversion to Go maps.
+std::vector<std::pair<std::string, Value>> NamedMembers(Value object) {
+  std::vector<std::pair<std::string, Value>> named;
+  for (const Member& member : object.members()) {
+    named.emplace_back(
+        member.key.is_string() ? std::string(member.key.string_value()) : ToJson(member.key),
+        member.value);
+  }
+  std::stable_sort(named.begin(), named.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  size_t kept = 0;
+  for (size_t i = 0; i < named.size(); ++i) {
+    if (i + 1 < named.size() && named[i].first == named[i + 1].first) continue;
+    if (kept != i) named[kept] = std::move(named[i]);
+    ++kept;
+  }
+  named.resize(kept);
+  return named;
+}
+
+void AppendObject(Value object, std::string& out) {
+  const std::span<const Member> members = object.members();
+  out.push_back('{');
+  // Strings sort after the scalars and before collections, so the ends tell.
+  if (!members.empty() && !(members.front().key.is_string() && members.back().key.is_string())) {
+    for (const auto& [name, value] : NamedMembers(object)) {
+      if (out.back() != '{') out.push_back(',');
+      json::AppendString(out, name);
+      out.push_back(':');
+      AppendJson(value, out);
+    }
+  } else {
+    for (size_t i = 0; i < members.size(); ++i) {
+      if (i > 0) out.push_back(',');
+      json::AppendString(out, members[i].key.string_value());
+      out.push_back(':');
+      AppendJson(members[i].value, out);
+    }
+  }
+  out.push_back('}');
+}
+
+}  // namespace
+
+Result<Value> ParseJson(std::string_view text, Arena& arena, const json::Limits& limits) {
+  return Parse(text, arena, limits, false);
+}
+
+Result<Value> ParseJsonInPlace(std::string_view text, Arena& arena, const json::Limits& limits) {
+  return Parse(text, arena, limits, true);
+}
+
+void AppendJson(Value value, std::string& out) {
+  switch (value.type()) {
+    case Type::kUndefined:
+    case Type::kNull:
+      out += "null";
+      return;
+    case Type::kBool:
+      out += value.is_true() ? "true" : "false";
+      return;
+    case Type::kNumber: {
+      char buffer[24];
+      out += internal::NumberText(value, buffer);
+      return;
+    }
+    case Type::kString:
+      json::AppendString(out, value.string_value());
+      return;
+    case Type::kArray:
+    case Type::kSet: {
+      out.push_back('[');
+      bool first = true;
+      for (const Value element : value.elements()) {
+        if (!first) out.push_back(',');
+        first = false;
+        AppendJson(element, out);
+      }
+      out.push_back(']');
+      return;
+    }
+    case Type::kObject:
+      AppendObject(value, out);
+      return;
+  }
+}
+
+std::string ToJson(Value value) {
+  std::string out;
+  AppendJson(value, out);
+  return out;
+}
+
+}  // namespace aegis::rego

@@ -1,0 +1,279 @@
+#include "aegis/rego/table.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "aegis/rego/hash.h"
+
+namespace aegis::rego {
+namespace internal {
+namespace {
+
+constexpr uint32_t kMaxEntries = uint32_t{1} << 28;
+
+int Stride(bool is_set) { return is_set ? 1 : 2; }
+Value KeyAt(const Table& table, bool is_set, uint32_t i) {
+  return table.entries[is_set ? i : size_t{2} * i];
+}
+
+uint32_t SlotHash(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
+
+void PutSlot(Table& table, uint32_t hash, uint32_t position) {
+  uint32_t at = hash & table.slot_mask;
+  while (table.slots[at].position != 0) at = (at + 1) & table.slot_mask;
+  table.slots[at] = {hash, position};
+}
+
+void FillSlots(Table& table, bool is_set) {
+  std::fill_n(table.slots, size_t{table.slot_mask} + 1, Slot{0, 0});
+  for (uint32_t i = 0; i < table.size; ++i) {
+    PutSlot(table, SlotHash(Hash(KeyAt(table, is_set, i))), i + 1);
+  }
+}
+
+// A table of slots that is at most half full at `capacity`.
+bool MakeSlots(Arena& arena, Table& table, bool is_set) {
+  uint32_t count = 16;
+  while (count < table.capacity * 2) count *= 2;
+  table.slots = arena.AllocateArray<Slot>(count);
+  if (table.slots == nullptr) return false;
+  table.slot_mask = count - 1;
+  FillSlots(table, is_set);
+  return true;
+}
+
+bool Grow(Arena& arena, Table& table, bool is_set, uint32_t capacity) {
+  const size_t stride = static_cast<size_t>(Stride(is_set));
+  // More than that counts as memory that the arena does not have.
+  auto* entries = arena.AllocateArray<Value>(capacity > kMaxEntries ? SIZE_MAX : capacity * stride);
+  if (entries == nullptr) return false;
+  std::copy_n(table.entries, table.size * stride, entries);
+  table.entries = entries;
+  table.capacity = capacity;
+  return capacity <= kLinear || MakeSlots(arena, table, is_set);
+}
+
+// The collection's own table, copied first when it is shared; nullptr when memory is out.
+Table* OwnTable(Arena& arena, Value& collection) {
+  Table* table = collection.table();
+  if (!table->frozen) [[likely]]
+    return table;
+  auto* copy = arena.New<Table>(*table);
+  if (copy == nullptr) return nullptr;
+  copy->frozen = false;
+  copy->slots = nullptr;
+  if (!Grow(arena, *copy, collection.is_set(),
+            std::max<uint32_t>(4, table->size + table->size / 2)))
+    return nullptr;
+  // What is in a frozen collection is frozen too: Freeze is called on everything that is added.
+  collection = Value(collection.head(), reinterpret_cast<uint64_t>(copy));
+  return copy;
+}
+
+template <typename Entry, typename KeyOf>
+void SortEntries(Entry* entries, uint32_t size, KeyOf key_of) {
+  std::sort(entries, entries + size,
+            [&](const Entry& a, const Entry& b) { return Compare(key_of(a), key_of(b)) < 0; });
+}
+
+int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t full_hash) {
+  const uint32_t hash = SlotHash(full_hash);
+  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
+    const Slot slot = table.slots[at];
+    if (slot.position == 0) return -1;
+    if (slot.hash == hash && Equal(KeyAt(table, is_set, slot.position - 1), key)) {
+      return slot.position - 1;
+    }
+  }
+}
+
+// Puts a key that is not there yet at the end. The caller has reserved nothing.
+Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uint64_t hash) {
+  const int height = 1 + std::max(Height(key), Height(value));
+  if (height > kMaxHeight) return Edit::kTooDeep;
+  if (table.size == table.capacity &&
+      !Grow(arena, table, is_set, std::max<uint32_t>(4, table.capacity * 2))) {
+    return Edit::kOutOfMemory;
+  }
+  table.height = std::max(table.height, static_cast<uint16_t>(height));
+  if (table.sorted && table.size > 0 && Compare(KeyAt(table, is_set, table.size - 1), key) > 0) {
+    table.sorted = false;
+  }
+  if (is_set) {
+    table.entries[table.size] = key;
+  } else {
+    Members(table)[table.size] = {key, value};
+  }
+  ++table.size;
+  if (table.slots != nullptr) PutSlot(table, SlotHash(hash), table.size);
+  return Edit::kOk;
+}
+
+int64_t FindOrHash(const Table& table, bool is_set, Value key, uint64_t& hash) {
+  if (table.slots == nullptr) {
+    // An index may be made by the Append that follows, which hashes all keys itself.
+    hash = table.size == table.capacity || table.capacity > kLinear ? Hash(key) : 0;
+    return Find(table, is_set, key);
+  }
+  hash = Hash(key);
+  return FindHashed(table, is_set, key, hash);
+}
+
+Value NewTable(Arena& arena, Type type, size_t capacity) {
+  auto* table = arena.New<Table>();
+  if (table == nullptr) return Value();
+  if (capacity > 0) {
+    const auto wanted = static_cast<uint32_t>(std::min<size_t>(capacity, kMaxEntries + 1));
+    if (!Grow(arena, *table, type == Type::kSet, wanted)) return Value();
+  }
+  return Value(Value::Head(type, 0, 0, 0), reinterpret_cast<uint64_t>(table));
+}
+
+Table frozen_empty = [] {
+  Table table;
+  table.frozen = true;
+  return table;
+}();
+
+}  // namespace
+
+int64_t Find(const Table& table, bool is_set, Value key) {
+  if (table.slots != nullptr) return FindHashed(table, is_set, key, Hash(key));
+  for (uint32_t i = 0; i < table.size; ++i) {
+    if (Equal(KeyAt(table, is_set, i), key)) return i;
+  }
+  return -1;
+}
+
+int64_t FindString(const Table& table, std::string_view key) {
+  if (table.slots == nullptr) {
+    for (uint32_t i = 0; i < table.size; ++i) {
+      const Value name = table.entries[size_t{2} * i];
+      if (name.is_string() && name.string_value() == key) return i;
+    }
+    return -1;
+  }
+  return FindHashed(table, false, MakeStringView(key), HashString(key));
+}
+
+void Sort(Table& table, bool is_set) {
+  if (is_set) {
+    SortEntries(table.entries, table.size, [](Value element) { return element; });
+  } else {
+    SortEntries(Members(table), table.size, [](const Member& member) { return member.key; });
+  }
+  table.sorted = true;
+  if (table.slots != nullptr) FillSlots(table, is_set);
+}
+
+uint64_t HashBytes(std::string_view text) { return HashString(text); }
+
+void MakeShareable(Value value) {
+  if (value.is_array()) {
+    for (const Value element : value.elements()) MakeShareable(element);
+    return;
+  }
+  if (!value.is_collection()) return;
+  EnsureSorted(value);
+  Freeze(value);
+  Table& table = *value.table();
+  for (uint32_t i = 0; i < table.size * static_cast<uint32_t>(Stride(value.is_set())); ++i) {
+    MakeShareable(table.entries[i]);
+  }
+}
+
+}  // namespace internal
+
+using internal::Table;
+
+Value Value::EmptyObject() {
+  return Value(Head(Type::kObject, 0, 0, 0), reinterpret_cast<uint64_t>(&internal::frozen_empty));
+}
+Value Value::EmptySet() {
+  return Value(Head(Type::kSet, 0, 0, 0), reinterpret_cast<uint64_t>(&internal::frozen_empty));
+}
+
+void Freeze(Value value) {
+  if (value.type() < Type::kObject) return;
+  Table& table = *value.table();
+  if (!table.frozen) table.frozen = true;
+}
+
+Value NewObject(Arena& arena, size_t capacity) {
+  return internal::NewTable(arena, Type::kObject, capacity);
+}
+Value NewSet(Arena& arena, size_t capacity) {
+  return internal::NewTable(arena, Type::kSet, capacity);
+}
+
+Edit ObjectInsert(Arena& arena, Value& object, Value key, Value value) {
+  if (!object.is_object()) return Edit::kOutOfMemory;
+  Table* table = internal::OwnTable(arena, object);
+  if (table == nullptr) return Edit::kOutOfMemory;
+  Freeze(key);
+  Freeze(value);
+  uint64_t hash;
+  const int64_t found = internal::FindOrHash(*table, false, key, hash);
+  if (found < 0) return internal::Append(arena, *table, false, key, value, hash);
+  const int height = 1 + internal::Height(value);
+  if (height > kMaxHeight) return Edit::kTooDeep;
+  table->height = std::max(table->height, static_cast<uint16_t>(height));
+  internal::Members(*table)[found].value = value;
+  return Edit::kOk;
+}
+
+Edit SetAdd(Arena& arena, Value& set, Value element) {
+  if (!set.is_set()) return Edit::kOutOfMemory;
+  uint64_t hash;
+  if (internal::FindOrHash(*set.table(), true, element, hash) >= 0) return Edit::kOk;
+  Table* table = internal::OwnTable(arena, set);
+  if (table == nullptr) return Edit::kOutOfMemory;
+  Freeze(element);
+  if (hash == 0) hash = Hash(element);
+  return internal::Append(arena, *table, true, element, Value(), hash);
+}
+
+size_t Value::size() const {
+  if (is_array()) return size_field();
+  return is_collection() ? table()->size : 0;
+}
+
+Value Value::Get(std::string_view key) const {
+  if (!is_object()) return Value();
+  const int64_t found = internal::FindString(*table(), key);
+  return found < 0 ? Value() : internal::Members(*table())[found].value;
+}
+
+Value Value::Get(Value key) const {
+  switch (type()) {
+    case Type::kObject: {
+      const int64_t found = internal::Find(*table(), false, key);
+      return found < 0 ? Value() : internal::Members(*table())[found].value;
+    }
+    case Type::kSet: {
+      const int64_t found = internal::Find(*table(), true, key);
+      return found < 0 ? Value() : table()->entries[found];
+    }
+    case Type::kArray: {
+      const std::optional<int64_t> index = key.AsInt64();
+      return index && *index >= 0 ? At(static_cast<size_t>(*index)) : Value();
+    }
+    default:
+      return Value();
+  }
+}
+
+std::span<const Value> Value::elements() const {
+  if (is_array()) return {array_data(), size_field()};
+  if (!is_set()) return {};
+  internal::EnsureSorted(*this);
+  return {table()->entries, table()->size};
+}
+
+std::span<const Member> Value::members() const {
+  if (!is_object()) return {};
+  internal::EnsureSorted(*this);
+  return {internal::Members(*table()), table()->size};
+}
+
+}  // namespace aegis::rego

@@ -1,0 +1,55 @@
+// The representation of objects and sets: entries in the order they came, sorted when the order is
+// first needed, and a hash index once there are more than a few.
+//
+// Internal to the rego library.
+#pragma once
+
+#include <cstdint>
+
+#include "aegis/rego/value.h"
+
+namespace aegis::rego::internal {
+
+struct Slot {
+  uint32_t hash;
+  uint32_t position;  // of the entry, counted from 1; 0: free
+};
+
+struct Table {
+  uint32_t size = 0;
+  uint32_t capacity = 0;
+  uint32_t slot_mask = 0;
+  uint16_t height = 1;  // 1 + the largest height of what is in it
+  bool sorted = true;
+  bool frozen = false;       // another handle may see it: copy before adding
+  Value* entries = nullptr;  // objects: key, value, key, value; sets: elements
+  Slot* slots = nullptr;     // nullptr while size <= kLinear
+};
+
+// Up to this many entries are searched one by one.
+inline constexpr uint32_t kLinear = 8;
+
+inline Member* Members(const Table& table) { return reinterpret_cast<Member*>(table.entries); }
+
+// How deep a value nests: 0 for what is not a collection.
+inline int Height(Value value) {
+  if (!value.is_collection()) return 0;
+  return value.is_array() ? value.mark() : value.table()->height;
+}
+
+// The entry with that key or element; -1 when there is none.
+int64_t Find(const Table& table, bool is_set, Value key);
+int64_t FindString(const Table& table, std::string_view key);
+void Sort(Table& table, bool is_set);
+inline void EnsureSorted(Value collection) {
+  Table& table = *collection.table();
+  if (!table.sorted) [[unlikely]]
+    Sort(table, collection.is_set());
+}
+
+uint64_t HashBytes(std::string_view text);
+
+// Sorts what is below `value` too and marks it as shared, so that no reader changes it any more.
+void MakeShareable(Value value);
+
+}  // namespace aegis::rego::internal
