@@ -1,0 +1,21 @@
+// From the decision document that a policy gives to a Decision. Whatever is not understood is a
+// deny.
+#pragma once
+
+#include <string_view>
+
+#include "aegis/decision/decision.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::decision {
+
+// `document`: the value of data.aegis.decision; undefined when the policy gave none. Outcomes and
+// obligations that this version cannot carry out (sanitize, approval_needed, defer) are denied with
+// kPolicyError, so that nothing is let through on a condition that nobody keeps.
+Decision TranslateDocument(rego::Value document);
+
+// A deny with kPolicyError, always enforced. `message` must have static storage or live as long as
+// the decision is used.
+Decision PolicyError(std::string_view message);
+
+}  // namespace aegis::decision

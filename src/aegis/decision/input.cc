@@ -1,0 +1,239 @@
+#include "aegis/decision/input.h"
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "aegis/base/text.h"
+
+namespace aegis::decision {
+namespace {
+
+using rego::MakeStringView;
+using rego::ObjectBuilder;
+using rego::Value;
+
+// Made once: a key's hash is part of its handle.
+struct Keys {
+  Value org = MakeStringView("org"), tenant = MakeStringView("tenant"),
+        agent = MakeStringView("agent"), chain = MakeStringView("chain"),
+        door = MakeStringView("door"), tool = MakeStringView("tool"),
+        action = MakeStringView("action"), params = MakeStringView("params"),
+        request = MakeStringView("request"), session = MakeStringView("session"),
+        time = MakeStringView("time"), id = MakeStringView("id"), labels = MakeStringView("labels"),
+        type = MakeStringView("type"), method = MakeStringView("method"),
+        host = MakeStringView("host"), path = MakeStringView("path"),
+        headers = MakeStringView("headers"), unix_ns = MakeStringView("unix_ns"),
+        weekday = MakeStringView("weekday"), local = MakeStringView("local"),
+        user = MakeStringView("user");
+  std::array<Value, 7> weekdays = {
+      MakeStringView("sun"), MakeStringView("mon"), MakeStringView("tue"), MakeStringView("wed"),
+      MakeStringView("thu"), MakeStringView("fri"), MakeStringView("sat")};
+};
+
+const Keys& K() {
+  static const Keys* const keys = new Keys;
+  return *keys;
+}
+
+void PutDigits(char* at, int64_t value, int digits) {
+  for (int i = digits - 1; i >= 0; --i, value /= 10) at[i] = static_cast<char>('0' + value % 10);
+}
+
+// RFC 3339 in UTC with milliseconds, 24 characters. The day to date conversion counts years from
+// March, so that the leap day is the last of a year.
+void PutRfc3339(char* text, int64_t days, int64_t millis_of_day) {
+  const int64_t shifted = days + 719468;  // since 0000-03-01
+  const int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+  const int64_t day_of_era = shifted - era * 146097;
+  const int64_t year_of_era =
+      (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  const int64_t day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const int64_t march_month = (5 * day_of_year + 2) / 153;
+  const int64_t day = day_of_year - (153 * march_month + 2) / 5 + 1;
+  const int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+  const int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
+  std::string_view("0000-00-00T00:00:00.000Z").copy(text, 24);
+  PutDigits(text, year, 4);
+  PutDigits(text + 5, month, 2);
+  PutDigits(text + 8, day, 2);
+  PutDigits(text + 11, millis_of_day / 3'600'000, 2);
+  PutDigits(text + 14, millis_of_day / 60'000 % 60, 2);
+  PutDigits(text + 17, millis_of_day / 1000 % 60, 2);
+  PutDigits(text + 20, millis_of_day % 1000, 3);
+}
+
+// Builds the parts and remembers when the arena had no room: a part that is silently missing could
+// turn a deny into an allow.
+class Builder {
+ public:
+  Builder(const Call& call, Arena& arena) : call_(call), arena_(arena) {}
+
+  bool failed() const { return failed_; }
+
+  Value Input(InputParts parts) {
+    const identity::Principal& principal = *call_.principal;
+    ObjectBuilder input(arena_, 11);
+    // In order of their names, so that nothing has to be sorted later.
+    if (parts.Has(InputPart::kAction)) Put(input, K().action, MakeStringView(call_.action));
+    if (parts.Has(InputPart::kAgent)) Put(input, K().agent, Agent());
+    if (parts.Has(InputPart::kChain)) Put(input, K().chain, Chain());
+    if (parts.Has(InputPart::kDoor)) Put(input, K().door, MakeStringView(DoorName(call_.door)));
+    if (parts.Has(InputPart::kOrg)) Put(input, K().org, MakeStringView(principal.org));
+    if (parts.Has(InputPart::kParams)) Put(input, K().params, OrEmpty(call_.params));
+    if (parts.Has(InputPart::kRequest) && !call_.method.empty()) {
+      Put(input, K().request, Request());
+    }
+    if (parts.Has(InputPart::kSession) && !call_.session.empty()) {
+      Put(input, K().session, Session());
+    }
+    if (parts.Has(InputPart::kTenant)) Put(input, K().tenant, MakeStringView(principal.tenant));
+    if (parts.Has(InputPart::kTime)) Put(input, K().time, Time());
+    if (parts.Has(InputPart::kTool)) Put(input, K().tool, MakeStringView(call_.tool));
+    return Whole(input.Build());
+  }
+
+ private:
+  Value Whole(Value value) {
+    if (value.is_undefined()) failed_ = true;
+    return value;
+  }
+  void Put(ObjectBuilder& object, Value key, Value value) { object.Add(key, Whole(value)); }
+  static Value OrEmpty(Value object) {
+    return object.is_undefined() ? Value::EmptyObject() : object;
+  }
+  char* Allocate(size_t size) {
+    char* const memory = static_cast<char*>(arena_.Allocate(size, 1));
+    if (memory == nullptr) failed_ = true;
+    return memory;
+  }
+
+  Value Agent() {
+    ObjectBuilder agent(arena_, 2);
+    Put(agent, K().id, MakeStringView(call_.principal->agent));
+    Put(agent, K().labels, OrEmpty(call_.agent_labels));
+    return agent.Build();
+  }
+
+  Value Chain() {
+    const std::vector<identity::ChainLink>& links = call_.principal->chain;
+    if (links.empty()) return Value::EmptyArray();
+    rego::ArrayBuilder chain(arena_, links.size());
+    for (const identity::ChainLink& link : links) {
+      ObjectBuilder entry(arena_, 2);
+      Put(entry, K().id, MakeStringView(link.id));
+      Put(entry, K().type, link.type == "agent" ? K().agent : K().user);
+      chain.Add(Whole(entry.Build()));
+    }
+    return chain.Build();
+  }
+
+  // With U+FFFD for each byte that is not part of a UTF-8 character.
+  Value CleanText(std::string_view text) {
+    if (IsValidUtf8(text)) return MakeStringView(text);
+    constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+    char* const clean = Allocate(text.size() * kReplacement.size());
+    if (clean == nullptr) return Value();
+    size_t size = 0;
+    while (!text.empty()) {
+      size_t length = 1;
+      while (length <= 4 && length <= text.size() && !IsValidUtf8(text.substr(0, length))) {
+        ++length;
+      }
+      const bool valid = length <= 4 && length <= text.size();
+      const std::string_view piece = valid ? text.substr(0, length) : kReplacement;
+      size += piece.copy(clean + size, piece.size());
+      text.remove_prefix(valid ? length : 1);
+    }
+    return MakeStringView({clean, size});
+  }
+
+  // The values of all headers of one name, whose first is at `first`.
+  Value HeaderValue(size_t first) {
+    const std::span<const Header> rest = call_.headers.subspan(first);
+    size_t size = 0, count = 0;
+    for (const Header& header : rest) {
+      if (header.name != rest[0].name) continue;
+      size += header.value.size() + 2;
+      ++count;
+    }
+    if (count == 1) return CleanText(rest[0].value);
+    char* const joined = Allocate(size);
+    if (joined == nullptr) return Value();
+    size_t at = 0;
+    for (const Header& header : rest) {
+      if (header.name != rest[0].name) continue;
+      if (at > 0) at += std::string_view(", ").copy(joined + at, 2);
+      at += header.value.copy(joined + at, header.value.size());
+    }
+    return CleanText({joined, at});
+  }
+
+  Value Headers() {
+    ObjectBuilder headers(arena_, call_.headers.size());
+    for (size_t i = 0; i < call_.headers.size(); ++i) {
+      bool seen = false;
+      for (size_t j = 0; j < i && !seen; ++j) seen = call_.headers[j].name == call_.headers[i].name;
+      if (!seen) Put(headers, CleanText(call_.headers[i].name), HeaderValue(i));
+    }
+    return headers.Build();
+  }
+
+  Value Request() {
+    ObjectBuilder request(arena_, 4);
+    Put(request, K().headers, Headers());
+    Put(request, K().host, CleanText(call_.host));
+    Put(request, K().method, CleanText(call_.method));
+    Put(request, K().path, CleanText(call_.path));
+    return request.Build();
+  }
+
+  Value Session() {
+    ObjectBuilder session(arena_, 1);
+    Put(session, K().id, MakeStringView(call_.session));
+    return session.Build();
+  }
+
+  Value Time() {
+    constexpr int64_t kNanosPerDay = int64_t{86'400} * 1'000'000'000;
+    int64_t days = call_.time_unix_ns / kNanosPerDay, rest = call_.time_unix_ns % kNanosPerDay;
+    if (rest < 0) {
+      rest += kNanosPerDay;
+      --days;
+    }
+    char* const local = Allocate(24);
+    if (local == nullptr) return Value();
+    PutRfc3339(local, days, rest / 1'000'000);
+    // 1970-01-01 was a Thursday.
+    const size_t weekday = static_cast<size_t>(((days + 4) % 7 + 7) % 7);
+    ObjectBuilder time(arena_, 3);
+    Put(time, K().local, MakeStringView({local, 24}));
+    Put(time, K().unix_ns, Value::Int(call_.time_unix_ns));
+    Put(time, K().weekday, K().weekdays[weekday]);
+    return time.Build();
+  }
+
+  const Call& call_;
+  Arena& arena_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+Result<Value> BuildInput(const Call& call, InputParts parts, Arena& arena) {
+  if (call.principal == nullptr || !IsValidUtf8(call.tool) || !IsValidUtf8(call.action) ||
+      !IsValidUtf8(call.session)) {
+    return Fail(Code::kInvalidArgument, "call_malformed",
+                "the call's tool, action or session is not UTF-8");
+  }
+  Builder builder(call, arena);
+  const Value built = builder.Input(parts);
+  if (builder.failed()) {
+    return Fail(Code::kResourceExhausted, "call_too_large",
+                "the call needs more memory than a decision may have");
+  }
+  return built;
+}
+
+}  // namespace aegis::decision
