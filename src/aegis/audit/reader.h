@@ -24,8 +24,8 @@ class SegmentReader;
 
 struct Entry {
   uint64_t sequence = 0;
-  std::string json;  // docs/formats/audit-record.md
-  std::string file;  // path of the segment
+  std::string json = {};  // docs/formats/audit-record.md
+  std::string file = {};  // path of the segment
   uint64_t offset = 0;
 };
 
@@ -55,9 +55,9 @@ class Matcher {
 
  private:
   struct Wanted {
-    std::string name;
-    std::string value;
-    std::string member;  // as it stands in canonical JSON
+    std::string name = {};
+    std::string value = {};
+    std::string member = {};  // as it stands in canonical JSON
   };
   std::vector<Wanted> wanted_;
   std::string since_, until_;  // RFC 3339, which sorts by time; empty: no bound

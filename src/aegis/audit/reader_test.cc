@@ -67,6 +67,8 @@ class ReaderTest : public testing::Test {
     return range;
   }
 
+  static constexpr size_t kPayload = std::string_view("{\"seq\":1,\"text\":\"text\"}").size();
+
   MemEnv env_;
   HealthWatch health_;
 };
@@ -147,7 +149,7 @@ TEST_F(ReaderTest, ReportsCorruptionWithFileAndOffset) {
   Append(*OpenJournal(), 100);
   const std::string path = "j/" + SegmentName(1);
   const std::string whole = env_.Content(path);
-  const size_t third = kSegmentHeaderBytes + 2 * FrameBytes(whole.find('}') - whole.find('{') + 1);
+  const size_t third = kSegmentHeaderBytes + 2 * FrameBytes(kPayload);
   std::string damaged = whole;
   damaged[third + kFrameHeaderBytes + 3] ^= 1;
   env_.SetContent(path, damaged);
@@ -181,7 +183,7 @@ TEST_F(ReaderTest, TellsCorruptionInTheNewestSegmentFromATornTail) {
     Append(*journal, 5);
     content = env_.Content("j/" + SegmentName(1));
   }
-  const size_t frame = FrameBytes(content.find('}') - content.find('{') + 1);
+  const size_t frame = FrameBytes(kPayload);
   std::string damaged = content;
   damaged[kSegmentHeaderBytes + 1 * frame + 40] ^= 1;
   env_.SetContent("j/" + SegmentName(1), damaged);

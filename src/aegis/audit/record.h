@@ -26,44 +26,44 @@ inline constexpr size_t kMaxStateBytes = 16 * 1024;  // each of before and after
 
 // Members that every record has. Empty texts are left out of the JSON.
 struct RecordHeader {
-  std::string_view id;        // UUIDv7 of the record; a decision's id is its record's id
-  std::string_view producer;  // Journal::Options::producer
+  std::string_view id = {};        // UUIDv7 of the record; a decision's id is its record's id
+  std::string_view producer = {};  // Journal::Options::producer
   int64_t time_unix_ns = 0;   // when decided, finished, done; written with milliseconds
-  std::string_view org;
-  std::string_view tenant;
-  std::string_view trace_id;  // 32 hexadecimal digits
+  std::string_view org = {};
+  std::string_view tenant = {};
+  std::string_view trace_id = {};  // 32 hexadecimal digits
 };
 
 // kind "decision": one per call that was decided, durable before the call goes on.
 struct DecisionRecord {
-  RecordHeader header;
-  std::string_view agent;
-  std::span<const identity::ChainLink> chain;
-  std::string_view session;
+  RecordHeader header = {};
+  std::string_view agent = {};
+  std::span<const identity::ChainLink> chain = {};
+  std::string_view session = {};
   decision::Door door = decision::Door::kHttp;
-  std::string_view tool;
-  std::string_view action;
-  std::string_view params_hash;  // "sha256:" and hexadecimal, of the params' canonical JSON
+  std::string_view tool = {};
+  std::string_view action = {};
+  std::string_view params_hash = {};  // "sha256:" and hexadecimal, of the params' canonical JSON
   decision::Outcome outcome = decision::Outcome::kDeny;  // the verdict
   bool enforced = true;  // false: the verdict was recorded only (shadow)
   decision::Mode mode = decision::Mode::kEnforce;
   decision::Reason reason = decision::Reason::kPolicyError;
-  std::string_view rule;
-  std::string_view policy_version;
-  std::string_view bundle_sha256;
-  std::string_view approval_id;
+  std::string_view rule = {};
+  std::string_view policy_version = {};
+  std::string_view bundle_sha256 = {};
+  std::string_view approval_id = {};
   int64_t latency_us = 0;  // from the request's arrival to the verdict
 };
 
 // kind "outcome": what became of a call that was let through.
 struct OutcomeRecord {
-  RecordHeader header;
-  std::string_view agent;
-  std::string_view decision_id;
-  std::string_view tool;
-  std::string_view action;
+  RecordHeader header = {};
+  std::string_view agent = {};
+  std::string_view decision_id = {};
+  std::string_view tool = {};
+  std::string_view action = {};
   int status = 0;             // HTTP status sent to the agent; 0: none was sent
-  std::string_view error;     // why there is no proper answer, e.g. "upstream_timeout"
+  std::string_view error = {};     // why there is no proper answer, e.g. "upstream_timeout"
   uint64_t request_bytes = 0;   // bodies
   uint64_t response_bytes = 0;
   int64_t duration_us = 0;    // from the request's arrival to the last byte
@@ -71,12 +71,12 @@ struct OutcomeRecord {
 
 // kind "operator": a change made by a person or a program with an operator's rights.
 struct OperatorRecord {
-  RecordHeader header;
-  std::string_view who;     // e.g. "user:alice", "admin"
-  std::string_view what;    // e.g. "policy.publish", "agent.suspend"
-  std::string_view target;  // what it was done to
-  std::string_view before;  // text for a person or JSON; written as a string
-  std::string_view after;
+  RecordHeader header = {};
+  std::string_view who = {};     // e.g. "user:alice", "admin"
+  std::string_view what = {};    // e.g. "policy.publish", "agent.suspend"
+  std::string_view target = {};  // what it was done to
+  std::string_view before = {};  // text for a person or JSON; written as a string
+  std::string_view after = {};
 };
 
 // Writes the record into `out`'s head and tail, reusing their capacity; once warm nothing is

@@ -31,7 +31,7 @@ Result<LogLevel> ParseLogLevel(std::string_view name);
 // One member of a line. `key`: lower_snake_case, never "time", "level", "msg" or "repeated". A view:
 // valid only during the call it is passed to.
 struct LogField {
-  std::string_view key;
+  std::string_view key = {};
   std::variant<std::string_view, int64_t, uint64_t, double, bool> value;
 
   LogField(std::string_view name, std::string_view text) : key(name), value(text) {}
@@ -79,7 +79,7 @@ class Logger {
 
 struct JsonLoggerOptions {
   LogLevel level = LogLevel::kInfo;
-  std::string path;            // appended to, mode 0640; empty: standard error
+  std::string path = {};            // appended to, mode 0640; empty: standard error
   uint32_t burst = 20;         // lines of one kind per second
   size_t queue_lines = 8192;   // bounded queue to the writing thread
   const Clock* clock = nullptr;  // must outlive the logger; nullptr: Clock::System()

@@ -128,10 +128,10 @@ struct AuditFigures {
 struct Metrics {
   struct Options {
     size_t workers = 1;
-    std::vector<std::string> outcomes;  // names by index, at most WorkerMetrics::kMaxOutcomes
-    std::vector<std::string> reasons;   // names by index, at most WorkerMetrics::kMaxReasons
-    std::string version;                // of the build
-    std::string revision;               // commit; empty: unknown
+    std::vector<std::string> outcomes = {};  // names by index, at most WorkerMetrics::kMaxOutcomes
+    std::vector<std::string> reasons = {};   // names by index, at most WorkerMetrics::kMaxReasons
+    std::string version = {};                // of the build
+    std::string revision = {};               // commit; empty: unknown
   };
   explicit Metrics(Options options);
 
