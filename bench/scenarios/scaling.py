@@ -3,6 +3,7 @@
 import corpus
 import harness
 from harness import median
+
 from scenarios.inproc import aegis_decisions, compile_bundle
 
 SMALL = corpus.Size(10, 20)
