@@ -1,0 +1,311 @@
+#include "aegis/control/control_plane.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "aegis/control/test_support.h"
+#include "aegis/crypto/digest.h"
+
+namespace aegis::control {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+
+std::vector<std::string> Names(const json& page) {
+  std::vector<std::string> names;
+  for (const json& item : page["items"]) names.push_back(item["name"]);
+  return names;
+}
+
+TEST_F(ControlPlaneTest, AgentsAreRegisteredShownAndChanged) {
+  auto made = Post("/api/v1/agents", {{"name", "finance"}, {"labels", {{"team", "money"}}}});
+  EXPECT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(made.headers.Get("Location"), "/api/v1/agents/finance");
+  EXPECT_EQ(made.headers.Get("ETag"), "\"1\"");
+  EXPECT_EQ(made.headers.Get("Cache-Control"), "no-store");
+  EXPECT_EQ(Post("/api/v1/agents", {{"name", "finance"}}).status, 409);
+
+  auto shown = Json(Get("/api/v1/agents/finance"));
+  EXPECT_EQ(shown["name"], "finance");
+  EXPECT_EQ(shown["labels"], json({{"team", "money"}}));
+  EXPECT_EQ(shown["status"], "active");
+  EXPECT_EQ(Get("/api/v1/agents/nobody").status, 404);
+
+  auto suspended =
+      Post("/api/v1/agents/finance", {{"status", "suspended"}}, {{"If-Match", "\"1\""}});
+  EXPECT_EQ(suspended.status, 200) << suspended.body;
+  EXPECT_EQ(Json(suspended)["status"], "suspended");
+  auto stale = Post("/api/v1/agents/finance", {{"status", "active"}}, {{"If-Match", "\"1\""}});
+  EXPECT_EQ(stale.status, 412);
+  EXPECT_EQ(Json(stale)["reason"], "revision_mismatch");
+  EXPECT_EQ(Json(Post("/api/v1/agents/finance", {{"labels", json::object()}}))["labels"],
+            json::object());
+  EXPECT_EQ(Post("/api/v1/agents/nobody", {{"status", "active"}}).status, 404);
+}
+
+TEST_F(ControlPlaneTest, ListsComeInPages) {
+  for (const char* name : {"c", "a", "b"}) {
+    EXPECT_EQ(Post("/api/v1/agents", {{"name", name}}).status, 201);
+    EXPECT_EQ(Post("/api/v1/tools", {{"name", name}, {"base_url", "http://h"}}).status, 201);
+  }
+  for (const std::string path : {"/api/v1/agents", "/api/v1/tools"}) {
+    const json first = Json(Get(path + "?limit=2"));
+    EXPECT_THAT(Names(first), ElementsAre("a", "b"));
+    const json second =
+        Json(Get(path + "?limit=2&cursor=" + first["next_cursor"].get<std::string>()));
+    EXPECT_THAT(Names(second), ElementsAre("c"));
+    EXPECT_TRUE(second["next_cursor"].is_null());
+  }
+}
+
+TEST_F(ControlPlaneTest, ToolsAreAddedAndMoved) {
+  EXPECT_EQ(Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://one:1"}}).status, 201);
+  EXPECT_EQ(Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://two:2"}}).status, 409);
+  EXPECT_EQ(Json(Get("/api/v1/tools/stripe"))["base_url"], "http://one:1");
+  EXPECT_EQ(Json(Post("/api/v1/tools/stripe", {{"base_url", "http://two:2"}}))["base_url"],
+            "http://two:2");
+  EXPECT_EQ(Get("/api/v1/tools/other").status, 404);
+}
+
+TEST_F(ControlPlaneTest, PublishingMakesANewActiveVersion) {
+  EXPECT_EQ(Get("/api/v1/policies/active").status, 404);
+  auto first = Post("/api/v1/policies", Policy("fine and odd"));
+  EXPECT_EQ(first.status, 201) << first.body;
+  EXPECT_EQ(first.headers.Get("ETag"), "\"1\"");
+  EXPECT_EQ(Json(first)["version"], 1);
+  EXPECT_EQ(Json(first)["revision"], "1");
+  EXPECT_EQ(Json(first)["author"], "apikey:admin");
+  EXPECT_EQ(Json(first)["diagnostics"][0]["severity"], "warning");
+  EXPECT_EQ(Post("/api/v1/policies", Policy("better"), {{"If-Match", "\"1\""}}).status, 201);
+  auto lost = Post("/api/v1/policies", Policy("lost update"), {{"If-Match", "\"1\""}});
+  EXPECT_EQ(lost.status, 412);
+
+  const json list = Json(Get("/api/v1/policies"));
+  ASSERT_EQ(list["items"].size(), 2u);
+  EXPECT_EQ(list["items"][0]["version"], 2);
+  EXPECT_EQ(list["items"][0]["active"], true);
+  EXPECT_EQ(list["items"][1]["active"], false);
+  EXPECT_EQ(list["items"][1]["file_names"], json({"p.yaml"}));
+  const json old = Json(Get("/api/v1/policies/1"));
+  EXPECT_EQ(old["files"][0]["content"], "fine and odd");
+  EXPECT_EQ(Json(Get("/api/v1/policies/active"))["version"], 2);
+  EXPECT_EQ(Get("/api/v1/policies/3").status, 404);
+  EXPECT_EQ(Get("/api/v1/policies/x").status, 400);
+  EXPECT_EQ(Get("/api/v1/policies/0").status, 400);
+}
+
+TEST_F(ControlPlaneTest, ABrokenPolicyIsRefusedWithEveryMistakeAndTheRunningOneStays) {
+  EXPECT_EQ(Post("/api/v1/policies", Policy("fine")).status, 201);
+  const std::string etag(GatewayGet("/v1/bundles/default").headers.Get("ETag"));
+  const json body = {
+      {"files",
+       {{{"name", "a.yaml"}, {"content", "broken"}}, {{"name", "b.yaml"}, {"content", "broken"}}}}};
+  auto refused = Post("/api/v1/policies", body);
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_EQ(refused.headers.Get("Content-Type"), "application/problem+json");
+  const json problem = Json(refused);
+  EXPECT_EQ(problem["reason"], "policy_invalid");
+  ASSERT_EQ(problem["diagnostics"].size(), 2u);
+  EXPECT_EQ(problem["diagnostics"][1], json({{"severity", "error"},
+                                             {"file", "b.yaml"},
+                                             {"line", 3},
+                                             {"column", 5},
+                                             {"message", "unknown key 'broken'"}}));
+  EXPECT_THAT(problem["detail"].get<std::string>(), testing::HasSubstr("a.yaml:3:5"));
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").headers.Get("ETag"), etag);
+  EXPECT_EQ(Json(Get("/api/v1/status"))["policy"]["version"], 1);
+}
+
+TEST_F(ControlPlaneTest, ADryRunPublishesNothing) {
+  json body = Policy("fine");
+  body["dry_run"] = true;
+  auto checked = Post("/api/v1/policies", body);
+  EXPECT_EQ(checked.status, 200);
+  EXPECT_EQ(Json(checked)["valid"], true);
+  body["files"][0]["content"] = "broken";
+  EXPECT_EQ(Post("/api/v1/policies", body).status, 422);
+  EXPECT_TRUE(Json(Get("/api/v1/policies"))["items"].empty());
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").status, 404);
+}
+
+TEST_F(ControlPlaneTest, BundlesHaveTheirHashAsEtag) {
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").status, 404);
+  EXPECT_EQ(Post("/api/v1/policies", Policy("fine")).status, 201);
+  auto bundle = GatewayGet("/v1/bundles/default");
+  EXPECT_EQ(bundle.status, 200);
+  EXPECT_EQ(bundle.body, "one:1");
+  EXPECT_EQ(bundle.headers.Get("ETag"), "\"" + crypto::Sha256Hex(bundle.body) + "\"");
+  EXPECT_EQ(bundle.headers.Get("Content-Type"), "application/gzip");
+  const std::string etag(bundle.headers.Get("ETag"));
+  EXPECT_EQ(GatewayGet("/v1/bundles/default", {{"If-None-Match", etag}}).status, 304);
+  EXPECT_EQ(Get("/v1/bundles/default").status, 200) << "the admin may look too";
+}
+
+TEST_F(ControlPlaneTest, OpaSeesThatLongPollingIsSupported) {
+  EXPECT_EQ(Post("/api/v1/policies", Policy("fine")).status, 201);
+  auto polled = GatewayGet("/v1/bundles/default", {{"Prefer", "modes=snapshot,delta;wait=30"}});
+  EXPECT_EQ(polled.status, 200);
+  EXPECT_EQ(polled.headers.Get("Content-Type"), "application/vnd.openpolicyagent.bundles");
+  const std::string etag(polled.headers.Get("ETag"));
+  auto unchanged =
+      GatewayGet("/v1/bundles/default", {{"Prefer", "wait=1"}, {"If-None-Match", etag}});
+  EXPECT_EQ(unchanged.status, 304);
+  EXPECT_EQ(unchanged.headers.Get("Content-Type"), "application/vnd.openpolicyagent.bundles");
+}
+
+TEST_F(ControlPlaneTest, APublishWakesThoseWhoWaitAtOnce) {
+  EXPECT_EQ(Post("/api/v1/policies", Policy("one")).status, 201);
+  const std::string etag(GatewayGet("/v1/bundles/default").headers.Get("ETag"));
+  net::HttpResponse woken;
+  std::chrono::steady_clock::time_point woken_at;
+  std::thread gateway([&] {
+    woken = GatewayGet("/v1/bundles/default?wait=60", {{"If-None-Match", etag}});
+    woken_at = std::chrono::steady_clock::now();
+  });
+  while (Json(Get("/api/v1/status"))["waiting_polls"] != 1) std::this_thread::yield();
+  const auto asked_at = std::chrono::steady_clock::now();
+  EXPECT_EQ(Post("/api/v1/policies", Policy("two")).status, 201);
+  gateway.join();
+  EXPECT_EQ(woken.status, 200);
+  EXPECT_EQ(woken.body, "one:2");
+  // The bar is 1 s; the log line of a run shows what it is (a few ms, most of it the database's
+  // fsync).
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(woken_at - asked_at);
+  RecordProperty("publish_to_gateway_us", static_cast<int>(took.count()));
+  EXPECT_LT(took, std::chrono::seconds(1));
+}
+
+TEST_F(ControlPlaneTest, SettingsTellGatewaysOfAgentsToolsAndRevocations) {
+  auto settings = GatewayGet("/v1/gateway/settings");
+  EXPECT_EQ(settings.status, 200);
+  EXPECT_EQ(Json(settings), json({{"org", "default"},
+                                  {"tenant", "default"},
+                                  {"revision", 0},
+                                  {"tools", json::array()},
+                                  {"agents", json::array()},
+                                  {"revoked", {{"epoch", 0}, {"jtis", json::array()}}}}));
+  Post("/api/v1/agents", {{"name", "finance"}, {"labels", {{"team", "money"}}}});
+  Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://h:1"}});
+  Post("/api/v1/tokens/revoke", {{"jti", "token-1"}});
+  Post("/api/v1/agents/finance", {{"status", "suspended"}});
+  const json after = Json(GatewayGet("/v1/gateway/settings"));
+  EXPECT_EQ(
+      after["agents"],
+      json({{{"name", "finance"}, {"labels", {{"team", "money"}}}, {"status", "suspended"}}}));
+  EXPECT_EQ(after["tools"], json({{{"name", "stripe"}, {"base_url", "http://h:1"}}}));
+  EXPECT_EQ(after["revoked"], json({{"epoch", 2}, {"jtis", {"token-1"}}}));
+  EXPECT_EQ(after["revision"], 4);
+
+  const std::string etag(settings.headers.Get("ETag"));
+  EXPECT_EQ(GatewayGet("/v1/gateway/settings?wait=60", {{"If-None-Match", etag}}).status, 200);
+}
+
+TEST_F(ControlPlaneTest, ASuspensionWakesThoseWhoWait) {
+  Post("/api/v1/agents", {{"name", "finance"}});
+  const std::string etag(GatewayGet("/v1/gateway/settings").headers.Get("ETag"));
+  net::HttpResponse woken;
+  std::thread gateway(
+      [&] { woken = GatewayGet("/v1/gateway/settings?wait=60", {{"If-None-Match", etag}}); });
+  while (Json(Get("/api/v1/status"))["waiting_polls"] != 1) std::this_thread::yield();
+  EXPECT_EQ(Post("/api/v1/agents/finance", {{"status", "suspended"}}).status, 200);
+  gateway.join();
+  EXPECT_EQ(Json(woken)["agents"][0]["status"], "suspended");
+}
+
+TEST_F(ControlPlaneTest, EveryChangeIsInTheOperationsList) {
+  Post("/api/v1/agents", {{"name", "finance"}});
+  auto suspended = Post("/api/v1/agents/finance", {{"status", "suspended"}});
+  Post("/api/v1/policies", Policy("fine"));
+  Post("/api/v1/agents", {{"name", "finance"}});  // refused: not a change
+  const json page = Json(Get("/api/v1/operations?limit=2"));
+  ASSERT_EQ(page["items"].size(), 2u);
+  EXPECT_EQ(page["items"][0]["action"], "policy.publish");
+  EXPECT_EQ(page["items"][0]["object"], "policy/1");
+  const json& suspend = page["items"][1];
+  EXPECT_EQ(suspend["action"], "agent.suspend");
+  EXPECT_EQ(suspend["actor"], "apikey:admin");
+  EXPECT_EQ(suspend["before"]["status"], "active");
+  EXPECT_EQ(suspend["after"]["status"], "suspended");
+  EXPECT_EQ(suspend["request_id"], std::string(suspended.headers.Get("X-Request-Id")));
+  std::vector<std::string> actions;
+  std::string cursor;
+  do {
+    const json next = Json(Get("/api/v1/operations?limit=3" + cursor));
+    for (const json& item : next["items"]) actions.push_back(item["action"]);
+    cursor =
+        next["next_cursor"].is_null() ? "" : "&cursor=" + next["next_cursor"].get<std::string>();
+  } while (!cursor.empty());
+  EXPECT_THAT(actions,
+              ElementsAre("policy.publish", "agent.suspend", "agent.register", "credential.create",
+                          "credential.create", "key.activate", "key.activate", "tenant.create"));
+}
+
+TEST_F(ControlPlaneTest, ARestartFindsTheSameState) {
+  Post("/api/v1/agents", {{"name", "finance"}, {"labels", {{"team", "money"}}}});
+  Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://h:1"}});
+  Post("/api/v1/tokens/revoke", {{"jti", "token-1"}});
+  Post("/api/v1/policies", Policy("fine"));
+  const json agent = Json(Get("/api/v1/agents/finance"));
+  const std::string bundle(GatewayGet("/v1/bundles/default").headers.Get("ETag"));
+  const std::string settings(GatewayGet("/v1/gateway/settings").headers.Get("ETag"));
+  const std::string jwks = Send("GET", "/.well-known/jwks.json", "", {}).body;
+  const size_t operations = Json(Get("/api/v1/operations"))["items"].size();
+
+  Restart();
+  EXPECT_EQ(Json(Get("/api/v1/agents/finance")), agent);
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").headers.Get("ETag"), bundle);
+  EXPECT_EQ(GatewayGet("/v1/gateway/settings").headers.Get("ETag"), settings);
+  EXPECT_EQ(Send("GET", "/.well-known/jwks.json", "", {}).body, jwks);
+  EXPECT_EQ(Json(Get("/api/v1/operations"))["items"].size(), operations)
+      << "a restart changes nothing";
+  EXPECT_EQ(Json(Post("/api/v1/policies", Policy("next")))["version"], 2);
+}
+
+TEST_F(ControlPlaneTest, ANewBundleKeySignsTheActivePolicyAnew) {
+  Post("/api/v1/policies", Policy("fine"));
+  make_compiler_ = [] { return std::make_unique<FakeCompiler>("two"); };
+  Restart();
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").body, "two:2");
+  const json active = Json(Get("/api/v1/policies/active"));
+  EXPECT_EQ(active["version"], 2);
+  EXPECT_EQ(active["author"], "system");
+  EXPECT_EQ(active["files"][0]["content"], "fine");
+}
+
+TEST_F(ControlPlaneTest, AReplacedKeyFileMakesTheOldApiKeyWorthless) {
+  const std::string old = AdminAuth();
+  Stop();
+  std::filesystem::remove(root_.path() + "/data/admin.key");
+  Start();
+  EXPECT_EQ(Get("/api/v1/status").status, 200);
+  EXPECT_EQ(Send("GET", "/api/v1/status", "", {{"Authorization", old}}).status, 401);
+  EXPECT_EQ(Json(Get("/api/v1/operations?limit=1"))["items"][0]["action"], "credential.replace");
+}
+
+TEST_F(ControlPlaneTest, StoppingAnswersThoseWhoWait) {
+  net::HttpResponse answer;
+  std::thread gateway([&] { answer = GatewayGet("/v1/bundles/default?wait=60"); });
+  while (Json(Get("/api/v1/status"))["waiting_polls"] != 1) std::this_thread::yield();
+  const std::string url = control_->url();
+  control_.reset();
+  gateway.join();
+  EXPECT_EQ(answer.status, 503);
+}
+
+TEST_F(ControlPlaneTest, StatusIsTrue) {
+  Post("/api/v1/agents", {{"name", "finance"}});
+  const json status = Json(Get("/api/v1/status"));
+  EXPECT_EQ(status["version"], "1.2.3");
+  EXPECT_EQ(status["tenant"], "default");
+  EXPECT_EQ(status["agents"], 1);
+  EXPECT_EQ(status["tools"], 0);
+  EXPECT_TRUE(status["policy"].is_null());
+  EXPECT_EQ(status["schema_version"], 1);
+}
+
+}  // namespace
+}  // namespace aegis::control

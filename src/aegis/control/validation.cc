@@ -1,0 +1,193 @@
+#include "aegis/control/validation.h"
+
+#include <charconv>
+
+#include "aegis/base/text.h"
+#include "aegis/control/strict_json.h"
+
+namespace aegis::control {
+namespace {
+
+using nlohmann::json;
+
+bool IsAlphanumeric(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool IsNameChar(char c) { return IsAlphanumeric(c) || c == '.' || c == '_' || c == '-'; }
+
+bool HasControl(std::string_view text, std::string_view allowed = {}) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 || byte == 0x7f) && allowed.find(c) == std::string_view::npos) return true;
+  }
+  return false;
+}
+
+std::string TooLong(size_t limit) { return "is longer than " + std::to_string(limit) + " bytes"; }
+
+// "host", "host:port", "[::1]:port".
+std::string CheckAuthority(std::string_view authority) {
+  std::string_view port;
+  if (authority.starts_with('[')) {
+    const size_t close = authority.find(']');
+    if (close == std::string_view::npos) return "has an IPv6 address without ']'";
+    for (const char c : authority.substr(1, close - 1)) {
+      if (!IsAlphanumeric(c) && c != ':' && c != '.') return "has a malformed IPv6 address";
+    }
+    if (close == 1) return "has an empty host";
+    port = authority.substr(close + 1);
+    if (!port.empty() && port.front() != ':') return "has something after ']' that is not a port";
+  } else {
+    const size_t colon = authority.find(':');
+    const std::string_view host = authority.substr(0, colon);
+    if (host.empty()) return "has an empty host";
+    if (host.size() > 253) return "has a host name that is longer than 253 bytes";
+    for (const char c : host) {
+      if (!IsNameChar(c)) return "has a host name with other characters than A-Z a-z 0-9 . _ -";
+    }
+    if (colon != std::string_view::npos) port = authority.substr(colon);
+  }
+  if (port.empty()) return {};
+  unsigned number = 0;
+  const char* end = port.data() + port.size();
+  const auto parsed = std::from_chars(port.data() + 1, end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || number == 0 || number > 65535) {
+    return "has a port that is not a number from 1 to 65535";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string CheckEntityName(std::string_view name) {
+  if (name.empty()) return "must not be empty";
+  if (name.size() > kMaxNameBytes) return TooLong(kMaxNameBytes);
+  if (!IsAlphanumeric(name.front())) return "must begin with a letter or a digit";
+  for (const char c : name) {
+    if (!IsNameChar(c)) return "may only have the characters A-Z a-z 0-9 . _ -";
+  }
+  return {};
+}
+
+std::string CheckUserId(std::string_view id) {
+  if (identity::IsValidUserId(id)) return {};
+  return "must be 1 to " + std::to_string(identity::kMaxUserIdBytes) +
+         " bytes of UTF-8 without control characters and without a space at either end";
+}
+
+std::string CheckBaseUrl(std::string_view url) {
+  if (url.size() > kMaxUrlBytes) return TooLong(kMaxUrlBytes);
+  if (url.starts_with("https://")) {
+    return "must begin with http://; https tools are not supported yet";
+  }
+  if (!url.starts_with("http://")) return "must begin with http://";
+  const std::string_view rest = url.substr(7);
+  const size_t slash = rest.find('/');
+  const std::string_view path = slash == std::string_view::npos ? "" : rest.substr(slash);
+  for (const char c : rest) {
+    if (c == '@') return "must not have user info; Aegis keeps credentials elsewhere";
+    if (c == '?' || c == '#') return "must not have a query or a fragment";
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte >= 0x7f || c == '\\' || c == '"' || c == '<' || c == '>') {
+      return "has a character that must be percent-encoded";
+    }
+  }
+  for (const std::string_view segment : Split(path, '/')) {
+    if (segment == "." || segment == "..") return "must not have '.' or '..' in its path";
+  }
+  return CheckAuthority(rest.substr(0, slash));
+}
+
+std::string CheckScope(std::string_view scope) {
+  if (scope.empty()) return {};
+  if (scope.size() > identity::kMaxScopeBytes) return TooLong(identity::kMaxScopeBytes);
+  for (const std::string_view token : Split(scope, ' ')) {
+    if (token.empty()) return "must be tokens with one space between them";
+    for (const char c : token) {
+      if (c < 0x21 || c > 0x7e || c == '"' || c == '\\') {
+        return "may only have printable ASCII without \" and \\";
+      }
+    }
+  }
+  return {};
+}
+
+std::string CheckMessage(std::string_view message) {
+  if (message.size() > kMaxMessageBytes) return TooLong(kMaxMessageBytes);
+  if (HasControl(message, "\t\n")) return "must not have control characters";
+  return {};
+}
+
+std::string CheckSourceName(std::string_view name) {
+  if (name.empty()) return "must not be empty";
+  if (name.size() > kMaxSourceNameBytes) return TooLong(kMaxSourceNameBytes);
+  if (HasControl(name) || name.find('\\') != std::string_view::npos) {
+    return "must not have control characters or '\\'";
+  }
+  for (const std::string_view segment : Split(name, '/')) {
+    if (segment.empty() || segment == "." || segment == "..") {
+      return "must be a relative path without '.', '..' and empty parts";
+    }
+  }
+  return {};
+}
+
+std::string CheckTokenId(std::string_view jti) {
+  if (jti.empty()) return "must not be empty";
+  if (jti.size() > 128) return TooLong(128);
+  for (const char c : jti) {
+    if (c < 0x21 || c > 0x7e) return "may only have printable ASCII without spaces";
+  }
+  return {};
+}
+
+std::map<std::string, std::string> ReadLabels(const json& object, const std::string& pointer,
+                                              std::vector<FieldError>& errors) {
+  std::map<std::string, std::string> labels;
+  ObjectReader reader(object, pointer, errors);
+  for (const auto& [key, value] : object.items()) {
+    if (std::string problem = CheckEntityName(key); !problem.empty()) {
+      reader.AddError(key.size() > kMaxNameBytes ? key.substr(0, 64) : key,
+                      "a label's key " + problem);
+    } else if (!value.is_string()) {
+      reader.AddError(key, "must be a string");
+    } else if (const auto& text = value.get_ref<const std::string&>();
+               text.size() > kMaxLabelBytes || HasControl(text)) {
+      reader.AddError(key, "must be at most " + std::to_string(kMaxLabelBytes) +
+                               " bytes without control characters");
+    } else {
+      labels.emplace(key, text);
+    }
+  }
+  return labels;
+}
+
+std::vector<identity::ChainLink> ReadChain(const json& array, const std::string& pointer,
+                                           std::vector<FieldError>& errors) {
+  std::vector<identity::ChainLink> chain;
+  size_t index = 0;
+  for (const json& item : array) {
+    const std::string at = pointer + "/" + std::to_string(index++);
+    if (!item.is_object()) {
+      errors.push_back({at, "must be an object {\"type\", \"id\"}"});
+      continue;
+    }
+    ObjectReader reader(item, at, errors);
+    const auto type = reader.Text("type");
+    const auto id = reader.Text("id");
+    reader.Finish();
+    if (!type || !id) continue;
+    if (*type != "user" && *type != "agent") {
+      reader.AddError("type", "must be 'user' or 'agent'");
+    } else if (std::string problem = *type == "user" ? CheckUserId(*id) : CheckEntityName(*id);
+               !problem.empty()) {
+      reader.AddError("id", problem);
+    } else {
+      chain.push_back({*type, *id});
+    }
+  }
+  return chain;
+}
+
+}  // namespace aegis::control
