@@ -144,6 +144,7 @@ constexpr Type kOperatorMap = {.shape = Shape::kMap,
                                .doc =
                                    "All operators must hold. A param that is missing or of the "
                                    "wrong type fails.",
+                               .id = "operators",
                                .min_size = 1,
                                .keys = kOperators,
                                .key_word = "operator"};
@@ -172,6 +173,7 @@ constexpr Type kConditions = {
     .shape = Shape::kMap,
     .expected = "a map of conditions such as {max_amount: 5000}",
     .doc = "Keys are paths below params: a, a.b, items[*].price. All must hold.",
+    .id = "conditions",
     .element = &kCondition,
     .max_size = kMaxConditions,
     .families = kShortForms,

@@ -25,7 +25,8 @@ inline constexpr size_t kMaxCallers = 256;
 inline constexpr size_t kMaxListedValues = 10'000;  // in, not_in, allowed_X
 inline constexpr size_t kMaxPatternBytes = 1'024;   // RE2 text
 inline constexpr size_t kMaxPathSegments = 16;
-inline constexpr size_t kMaxStars = 4;  // [*] in one path
+inline constexpr size_t kMaxStars = 4;         // [*] in one path
+inline constexpr int kMaxCount = 999'999'999;  // length_lte, length_gte
 
 struct Type;
 
@@ -64,6 +65,7 @@ struct Type {
   // For "must be ...": "a list of tools".
   std::string_view expected = {};
   std::string_view doc = {};
+  std::string_view id = {};  // name among the schema's definitions; empty: written in place
   // kText
   std::span<const std::string_view> allowed = {};  // closed list of values; empty: free
   TextCheck check = nullptr;

@@ -6,7 +6,7 @@ namespace aegis::policy {
 namespace {
 
 constexpr size_t kMaxDigits = 64;
-constexpr long kMaxExponent = 300;
+constexpr long kMaxExponent = 1000;
 
 constexpr size_t kBlock = 1024;
 

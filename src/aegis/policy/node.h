@@ -79,8 +79,8 @@ struct PlainScalar {
 };
 PlainScalar ResolvePlainScalar(std::string_view text);
 
-// Checks a JSON number's size: at most 64 digits and a decimal exponent within ±300, so that it has
-// an exact value that every engine can compare. Empty when fine, else what is wrong.
+// Checks a JSON number's size: at most 64 digits and a decimal exponent within ±1000, so that it
+// has an exact value that every engine can compare. Empty when fine, else what is wrong.
 std::string NumberProblem(std::string_view json_number);
 
 // One source text and where its lines start. A UTF-8 byte order mark at the start is not part of

@@ -1,6 +1,7 @@
 // The texts of the dialect that have a form of their own.
 #include <absl/time/time.h>
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <re2/re2.h>
 
 #include <array>
@@ -114,7 +115,15 @@ std::string CheckRegex(std::string_view text) {
   // The decision engine's budget for one program, so that what is accepted here also loads there.
   options.set_max_mem(1 << 20);
   const RE2 re(re2::StringPiece(text.data(), text.size()), options);
-  if (re.ok()) return {};
+  if (re.ok()) {
+    for (size_t at = 0; (at = text.find('\\', at)) != std::string_view::npos; at += 2) {
+      // Stock OPA's engine, Go's regexp, does not know it.
+      if (text.substr(at + 1, 1) == "C") return "has '\\C', which is not supported";
+    }
+    // What is compiled is the pattern with anchors around it; an open \Q would swallow them.
+    const RE2 whole("\\A(?:" + std::string(text) + ")\\z", options);
+    return whole.ok() ? "" : "must be a pattern of its own; close its '\\Q' with '\\E'";
+  }
   std::string problem = "is not a valid RE2 pattern: " + re.error();
   if (re.error_code() == RE2::ErrorPatternTooLarge) return "is too large a pattern; simplify it";
   // RE2 names the offending piece; only when it occurs once does that give a position.
@@ -171,6 +180,8 @@ std::string CheckCidr(std::string_view text) {
     bits = 32;
   } else if (inet_pton(AF_INET6, address.c_str(), bytes.data()) == 1) {
     bits = 128;
+    const auto* v6 = reinterpret_cast<const in6_addr*>(bytes.data());
+    if (IN6_IS_ADDR_V4MAPPED(v6)) return "is an IPv4 address in IPv6 form; write the IPv4 block";
   } else {
     return std::string(kWrong);
   }

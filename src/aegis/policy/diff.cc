@@ -1,0 +1,281 @@
+#include "aegis/policy/diff.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "aegis/policy/compare.h"
+#include "aegis/policy/node.h"
+
+namespace aegis::policy {
+namespace {
+
+using Target = std::pair<std::string_view, std::string_view>;  // patterns of tool and action
+
+// All that documents say of one agent or one group.
+struct View {
+  std::map<Target, std::vector<const Entry*>> grants;
+  std::map<Target, Mode> denials;  // enforced, if one of several is
+};
+
+using Views = std::map<std::string, View>;
+
+void AddDocument(const Document& document, View& view) {
+  for (const Entry& entry : document.allowed_tools) {
+    for (const std::string& action : entry.actions)
+      view.grants[{entry.tool, action}].push_back(&entry);
+  }
+  for (const Denial& denial : document.denied_tools) {
+    for (const std::string& action : denial.actions) {
+      const auto [known, fresh] = view.denials.emplace(Target{denial.tool, action}, document.mode);
+      if (!fresh && document.mode == Mode::kEnforce) known->second = Mode::kEnforce;
+    }
+  }
+}
+
+std::string GroupName(const Document& document) {
+  std::string text = "agents with ";
+  for (size_t i = 0; i < document.match_labels.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += document.match_labels[i].first + "=" + document.match_labels[i].second;
+  }
+  return text;
+}
+
+Views ViewsOf(const PolicySet& policies) {
+  Views views;
+  for (const Document& document : policies.documents) {
+    for (const std::string& agent : document.agents) AddDocument(document, views[agent]);
+    if (!document.match_labels.empty()) AddDocument(document, views[GroupName(document)]);
+  }
+  return views;
+}
+
+bool Covered(const Target& target, const Entry& entry, const View& view) {
+  for (const auto& [other, entries] : view.grants) {
+    if (!PatternCovers(other.first, target.first) || !PatternCovers(other.second, target.second)) {
+      continue;
+    }
+    for (const Entry* candidate : entries) {
+      if (AllowsAll(*candidate, entry)) return true;
+    }
+  }
+  return false;
+}
+
+bool Denied(const Target& target, Mode mode, const View& view) {
+  for (const auto& [other, other_mode] : view.denials) {
+    if (other_mode == mode && PatternCovers(other.first, target.first) &&
+        PatternCovers(other.second, target.second)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+class Comparer {
+ public:
+  Comparer(const View& before, const View& after) : before_(before), after_(after) {}
+
+  std::vector<Change> Compare() {
+    static const std::vector<const Entry*> none;
+    std::set<Target> targets;
+    for (const auto& [target, entries] : before_.grants) targets.insert(target);
+    for (const auto& [target, entries] : after_.grants) targets.insert(target);
+    for (const Target& target : targets) {
+      const auto was = before_.grants.find(target);
+      const auto is = after_.grants.find(target);
+      CompareGrants(target, was == before_.grants.end() ? none : was->second,
+                    is == after_.grants.end() ? none : is->second);
+    }
+    CompareDenials();
+    return std::move(changes_);
+  }
+
+ private:
+  void Add(ChangeKind kind, const Target& target, std::string text) {
+    changes_.push_back(
+        {kind, {}, std::string(target.first), std::string(target.second), std::move(text)});
+  }
+
+  void CompareGrants(const Target& target, std::vector<const Entry*> was,
+                     std::vector<const Entry*> is) {
+    // Entries that say the same are taken off in pairs.
+    std::erase_if(was, [&](const Entry* old_entry) {
+      const auto same = std::find_if(is.begin(), is.end(), [&](const Entry* entry) {
+        return CompareBodies(*old_entry, *entry).empty();
+      });
+      if (same == is.end()) return false;
+      is.erase(same);
+      return true;
+    });
+    if (was.size() == 1 && is.size() == 1) {
+      for (const BodyChange& change : CompareBodies(*was.front(), *is.front())) {
+        Add(change.kind, target, change.text);
+      }
+      return;
+    }
+    for (const Entry* entry : was) {
+      if (!Covered(target, *entry, after_)) Add(ChangeKind::kLoss, target, DescribeBody(*entry));
+    }
+    for (const Entry* entry : is) {
+      if (!Covered(target, *entry, before_)) Add(ChangeKind::kGain, target, DescribeBody(*entry));
+    }
+  }
+
+  void CompareDenials() {
+    for (const auto& [target, mode] : before_.denials) {
+      if (!Denied(target, mode, after_))
+        Add(ChangeKind::kGain, target, DenialText("no longer denied", mode));
+    }
+    for (const auto& [target, mode] : after_.denials) {
+      if (!Denied(target, mode, before_))
+        Add(ChangeKind::kLoss, target, DenialText("now denied", mode));
+    }
+  }
+
+  static std::string DenialText(std::string_view words, Mode mode) {
+    return std::string(words) + " by denied_tools" + (mode == Mode::kShadow ? " (shadow)" : "");
+  }
+
+  const View& before_;
+  const View& after_;
+  std::vector<Change> changes_;
+};
+
+std::string_view Sign(ChangeKind kind) {
+  switch (kind) {
+    case ChangeKind::kGain:
+      return "+ may call";
+    case ChangeKind::kLoss:
+      return "- may not call";
+    case ChangeKind::kLoosened:
+      return "> looser";
+    case ChangeKind::kTightened:
+      return "< tighter";
+    case ChangeKind::kChanged:
+      break;
+  }
+  return "~ changed";
+}
+
+std::string SubjectsLine(const std::vector<std::string>& subjects) {
+  constexpr size_t kShown = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(subjects.size(), kShown); ++i) {
+    text += (i > 0 ? ", " : "") + subjects[i];
+  }
+  if (subjects.size() > kShown)
+    text += " and " + std::to_string(subjects.size() - kShown) + " more";
+  return text;
+}
+
+// Names may hold what a terminal or a reader would take for something else.
+void AppendField(std::string_view key, std::string_view value, std::string& out) {
+  out.append("\"").append(key).append("\":");
+  AppendJsonString(value, out);
+}
+
+}  // namespace
+
+std::string_view ChangeKindName(ChangeKind kind) {
+  switch (kind) {
+    case ChangeKind::kGain:
+      return "gain";
+    case ChangeKind::kLoss:
+      return "loss";
+    case ChangeKind::kLoosened:
+      return "loosened";
+    case ChangeKind::kTightened:
+      return "tightened";
+    case ChangeKind::kChanged:
+      break;
+  }
+  return "changed";
+}
+
+bool PolicyDiff::widens() const {
+  return std::any_of(changes.begin(), changes.end(), [](const Change& change) {
+    return change.kind != ChangeKind::kLoss && change.kind != ChangeKind::kTightened;
+  });
+}
+
+std::string PolicyDiff::ToString() const {
+  if (changes.empty()) return "no change in what agents may do\n";
+  std::string text;
+  const std::vector<std::string>* subjects = nullptr;
+  for (const Change& change : changes) {
+    if (subjects == nullptr || *subjects != change.subjects) {
+      text += SubjectsLine(change.subjects) + "\n";
+      subjects = &change.subjects;
+    }
+    text.append("  ").append(Sign(change.kind)).append(" ");
+    text += change.tool + "/" + change.action;
+    if (!change.text.empty()) text += ": " + change.text;
+    text += '\n';
+  }
+  return text;
+}
+
+std::string PolicyDiff::ToJson() const {
+  std::string out = "{\"changes\":[";
+  for (size_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    out += i > 0 ? ",{" : "{";
+    AppendField("kind", ChangeKindName(change.kind), out);
+    out += ",\"subjects\":[";
+    for (size_t j = 0; j < change.subjects.size(); ++j) {
+      if (j > 0) out += ',';
+      AppendJsonString(change.subjects[j], out);
+    }
+    out += "],";
+    AppendField("tool", change.tool, out);
+    out += ',';
+    AppendField("action", change.action, out);
+    out += ',';
+    AppendField("text", change.text, out);
+    out += '}';
+  }
+  return out + "],\"widens\":" + (widens() ? "true" : "false") + "}";
+}
+
+PolicyDiff Diff(const PolicySet& before, const PolicySet& after) {
+  const Views old_views = ViewsOf(before);
+  const Views new_views = ViewsOf(after);
+  std::set<std::string> subjects;
+  for (const auto& [subject, view] : old_views) subjects.insert(subject);
+  for (const auto& [subject, view] : new_views) subjects.insert(subject);
+
+  // Subjects with equal changes are told together, at the place of the first.
+  using Key = std::vector<std::tuple<ChangeKind, std::string, std::string, std::string>>;
+  std::map<Key, size_t> known;
+  std::vector<std::pair<std::vector<std::string>, std::vector<Change>>> groups;
+  static const View nothing;
+  for (const std::string& subject : subjects) {
+    const auto was = old_views.find(subject);
+    const auto is = new_views.find(subject);
+    std::vector<Change> changes = Comparer(was == old_views.end() ? nothing : was->second,
+                                           is == new_views.end() ? nothing : is->second)
+                                      .Compare();
+    if (changes.empty()) continue;
+    Key key;
+    for (const Change& change : changes) {
+      key.emplace_back(change.kind, change.tool, change.action, change.text);
+    }
+    const auto [group, fresh] = known.emplace(std::move(key), groups.size());
+    if (fresh) groups.push_back({{}, std::move(changes)});
+    groups[group->second].first.push_back(subject);
+  }
+  PolicyDiff diff;
+  for (auto& [members, changes] : groups) {
+    for (Change& change : changes) {
+      change.subjects = members;
+      diff.changes.push_back(std::move(change));
+    }
+  }
+  return diff;
+}
+
+}  // namespace aegis::policy
