@@ -194,7 +194,7 @@ class Killer {
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) Die("the writer ended by itself");
     if (bytes.size() % sizeof(Acknowledgement) != 0) Die("half an acknowledgement");
     told.resize(bytes.size() / sizeof(Acknowledgement));
-    std::memcpy(told.data(), bytes.data(), bytes.size());
+    if (!told.empty()) std::memcpy(told.data(), bytes.data(), bytes.size());
     std::sort(told.begin(), told.end(),
               [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
     return told;

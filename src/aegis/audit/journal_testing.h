@@ -31,7 +31,8 @@ class WaitingSink final : public DurableSink {
     ++appended_;
     return true;
   }
-  // Waits for all records so far, and returns the last one.
+  size_t appended() const { return appended_; }
+  // Waits for all records so far, and returns the last one; there must be one.
   const PendingRecord& Wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return reported_.size() == appended_; });
