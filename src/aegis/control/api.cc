@@ -120,27 +120,16 @@ net::HttpResponse Api::Handle(Endpoint endpoint, const ApiCall& call) {
   return ProblemAnswer(500, "internal", "this endpoint is not served here");
 }
 
-Status Api::RefreshSettings(const store::TenantKey& tenant) {
+SettingsDocument& Api::DocumentOf(const store::TenantKey& tenant) {
+  return settings_.try_emplace(SettingsFeed(tenant), tenant).first->second;
+}
+
+Status Api::PublishSettings(const store::TenantKey& tenant, store::SettingsPart part) {
   AEGIS_TRY(const store::Settings settings,
-            parts_.repository.ReadSettings(tenant, parts_.clock.UnixNanos()));
-  json tools = json::array(), agents = json::array(), jtis = json::array();
-  for (const store::Tool& tool : settings.tools) {
-    tools.push_back({{"name", tool.name}, {"base_url", tool.base_url}});
-  }
-  for (const store::Agent& agent : settings.agents) {
-    agents.push_back({{"name", agent.name},
-                      {"labels", json(agent.labels)},
-                      {"status", std::string(store::AgentStatusName(agent.status))}});
-  }
-  for (const store::Revocation& revocation : settings.revocations) jtis.push_back(revocation.jti);
-  const json body = {
-      {"org", tenant.org},
-      {"tenant", tenant.tenant},
-      {"revision", settings.revision},
-      {"tools", std::move(tools)},
-      {"agents", std::move(agents)},
-      {"revoked", {{"epoch", settings.revocation_epoch}, {"jtis", std::move(jtis)}}}};
-  auto text = std::make_shared<const std::string>(DumpJson(body));
+            parts_.repository.ReadSettings(tenant, parts_.clock.UnixNanos(), part));
+  SettingsDocument& document = DocumentOf(tenant);
+  document.Set(settings);
+  auto text = std::make_shared<const std::string>(document.Render());
   std::string etag = "\"" + crypto::Sha256Hex(*text) + "\"";
   parts_.feeds.Publish(SettingsFeed(tenant),
                        {std::move(etag), "application/json", std::move(text)});
@@ -148,10 +137,11 @@ Status Api::RefreshSettings(const store::TenantKey& tenant) {
 }
 
 net::HttpResponse Api::AfterSettingsChange(const ApiCall& call, net::HttpResponse answer) {
-  if (auto refreshed = RefreshSettings(call.caller.tenant); !refreshed) {
+  const auto published = PublishSettings(call.caller.tenant, store::SettingsPart::kChanging);
+  if (!published) {
     return ProblemAnswer(
         503, "gateways_not_told",
-        "the change was recorded, but gateways cannot be told of it: " + refreshed.error().message);
+        "the change was recorded, but gateways cannot be told of it: " + published.error().message);
   }
   return answer;
 }
@@ -164,7 +154,7 @@ void Api::PublishBundle(const store::TenantKey& tenant, std::string bundle,
 }
 
 Status Api::LoadFeeds(const store::TenantKey& tenant) {
-  AEGIS_RETURN_IF_ERROR(RefreshSettings(tenant));
+  AEGIS_RETURN_IF_ERROR(PublishSettings(tenant, store::SettingsPart::kAll));
   AEGIS_TRY(const int64_t active, parts_.repository.ActivePolicy(tenant));
   if (active == 0) return Ok();
   AEGIS_TRY(std::string bundle, parts_.repository.GetPolicyBundle(tenant, active));

@@ -5,6 +5,7 @@
 // one at a time, and all others from one at a time: each of the two feeds has one writer.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "aegis/control/feed_hub.h"
 #include "aegis/control/policy_compiler.h"
 #include "aegis/control/routes.h"
+#include "aegis/control/settings_document.h"
 #include "aegis/control/token_service.h"
 #include "aegis/net/http_message.h"
 #include "aegis/store/repository.h"
@@ -76,14 +78,16 @@ class Api {
   net::HttpResponse GetStatus(const ApiCall& call);
 
   store::Operator OperatorOf(const ApiCall& call) const;
-  // After a change of agents, tools or revocations: answers the gateways that wait.
-  Status RefreshSettings(const store::TenantKey& tenant);
+  SettingsDocument& DocumentOf(const store::TenantKey& tenant);
+  Status PublishSettings(const store::TenantKey& tenant, store::SettingsPart part);
   void PublishBundle(const store::TenantKey& tenant, std::string bundle, const std::string& sha256);
-  // `answer`, or the problem of telling the gateways.
+  // After a change of agents, tools or revocations, with the changed one set in the document:
+  // answers the gateways that wait. `answer`, or the problem of telling them.
   net::HttpResponse AfterSettingsChange(const ApiCall& call, net::HttpResponse answer);
 
   Parts parts_;
   int64_t started_at_;
+  std::map<std::string, SettingsDocument> settings_;  // by feed
 };
 
 }  // namespace aegis::control

@@ -70,6 +70,7 @@ net::HttpResponse Api::RegisterAgent(const ApiCall& call) {
   const auto agent =
       parts_.repository.AddAgent(call.caller.tenant, *name, labels, OperatorOf(call));
   if (!agent) return ProblemAnswer(agent.error());
+  DocumentOf(call.caller.tenant).Set(*agent);
   net::HttpResponse response = AgentAnswer(201, *agent);
   response.headers.Set("Location", "/api/v1/agents/" + agent->name);
   return AfterSettingsChange(call, std::move(response));
@@ -108,6 +109,7 @@ net::HttpResponse Api::ChangeAgent(const ApiCall& call) {
   const auto agent = parts_.repository.ChangeAgent(call.caller.tenant, call.parameters[0], change,
                                                    OperatorOf(call));
   if (!agent) return ProblemAnswer(agent.error());
+  DocumentOf(call.caller.tenant).Set(*agent);
   return AfterSettingsChange(call, AgentAnswer(200, *agent));
 }
 
@@ -241,6 +243,7 @@ net::HttpResponse Api::AddTool(const ApiCall& call) {
   const auto tool =
       parts_.repository.AddTool(call.caller.tenant, *name, *base_url, OperatorOf(call));
   if (!tool) return ProblemAnswer(tool.error());
+  DocumentOf(call.caller.tenant).Set(*tool);
   net::HttpResponse response = ToolAnswer(201, *tool);
   response.headers.Set("Location", "/api/v1/tools/" + tool->name);
   return AfterSettingsChange(call, std::move(response));
@@ -270,6 +273,7 @@ net::HttpResponse Api::ChangeTool(const ApiCall& call) {
   const auto tool = parts_.repository.ChangeTool(call.caller.tenant, call.parameters[0], *base_url,
                                                  *if_match, OperatorOf(call));
   if (!tool) return ProblemAnswer(tool.error());
+  DocumentOf(call.caller.tenant).Set(*tool);
   return AfterSettingsChange(call, ToolAnswer(200, *tool));
 }
 

@@ -1,6 +1,5 @@
 // The embedded control plane: the REST API for operators (/api/v1), and what gateways and OPA fetch
-// (/v1/bundles, /v1/gateway/settings, /.well-known/jwks.json). api/openapi.yaml describes all of
-// it.
+// (/v1/bundles, /v1/gateway/settings, /.well-known/jwks.json). All of it: api/openapi.yaml.
 //
 // Threading: thread-safe. The server's threads check and route requests and answer polls from
 // memory; database work and compiling run on two threads of their own behind bounded queues (full:

@@ -133,9 +133,13 @@ struct OperatorEntry {
 struct Settings {
   int64_t revision = 0;                 // rises with each change of what is below
   int64_t revocation_epoch = 0;         // rises with each revocation
-  std::vector<Tool> tools;              // by name
-  std::vector<Agent> agents;            // by name
   std::vector<Revocation> revocations;  // by jti; those whose `until` had not passed
+  std::vector<Tool> tools;              // by name; empty in a part
+  std::vector<Agent> agents;            // by name; empty in a part
+};
+enum class SettingsPart {
+  kAll,
+  kChanging,  // all but tools and agents, which the caller has from the changes themselves
 };
 
 struct Counts {
@@ -216,7 +220,8 @@ class Repository {
                                const Operator& by) = 0;
   virtual Result<std::vector<Credential>> ListCredentials(const TenantKey& tenant) = 0;
 
-  virtual Result<Settings> ReadSettings(const TenantKey& tenant, int64_t now) = 0;
+  virtual Result<Settings> ReadSettings(const TenantKey& tenant, int64_t now,
+                                        SettingsPart part = SettingsPart::kAll) = 0;
   virtual Result<Counts> ReadCounts(const TenantKey& tenant) = 0;
 
   // Records something that changed no row of its own (a token that was issued).

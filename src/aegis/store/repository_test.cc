@@ -198,6 +198,11 @@ TEST_P(RepositoryTest, SettingsHoldWhatGatewaysNeed) {
   ASSERT_EQ(settings->revocations.size(), 2u);
   EXPECT_EQ(settings->revocations[0].jti, "jti-1");
   EXPECT_EQ(repository_->ReadSettings(tenant_, 5'000)->revocations.size(), 1u) << "expired by now";
+  const auto part = repository_->ReadSettings(tenant_, 2'000, SettingsPart::kChanging);
+  ASSERT_TRUE(part);
+  EXPECT_EQ(part->revision, 5);
+  EXPECT_EQ(part->revocations.size(), 2u);
+  EXPECT_TRUE(part->agents.empty() && part->tools.empty());
 }
 
 TEST_P(RepositoryTest, SuspendingRaisesTheRevocationEpoch) {

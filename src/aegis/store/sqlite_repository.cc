@@ -253,7 +253,8 @@ Result<Page<Tool>> SqliteRepository::ListTools(const TenantKey& tenant, const Pa
   }
 }
 
-Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t now) {
+Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t now,
+                                                SettingsPart part) {
   const std::lock_guard lock(mutex_);
   Settings settings;
   {
@@ -269,6 +270,18 @@ Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t
     settings.revocation_epoch = query.Int(1);
   }
   {
+    AEGIS_TRY(Query query, database_->Start("SELECT jti, until FROM revocations"
+                                            " WHERE org = ?1 AND tenant = ?2 AND until > ?3"
+                                            " ORDER BY jti",
+                                            tenant.org, tenant.tenant, now));
+    for (;;) {
+      AEGIS_TRY(bool row, query.Step());
+      if (!row) break;
+      settings.revocations.push_back({query.Text(0), query.Int(1)});
+    }
+  }
+  if (part == SettingsPart::kChanging) return settings;
+  {
     AEGIS_TRY(Query query, database_->Start(std::string(kToolColumns) +
                                                 "WHERE org = ?1 AND tenant = ?2 ORDER BY name",
                                             tenant.org, tenant.tenant));
@@ -278,25 +291,14 @@ Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t
       settings.tools.push_back(ReadTool(query));
     }
   }
-  {
-    AEGIS_TRY(Query query, database_->Start(std::string(kAgentColumns) +
-                                                "WHERE org = ?1 AND tenant = ?2 ORDER BY name",
-                                            tenant.org, tenant.tenant));
-    for (;;) {
-      AEGIS_TRY(bool row, query.Step());
-      if (!row) break;
-      AEGIS_TRY(Agent agent, ReadAgent(query));
-      settings.agents.push_back(std::move(agent));
-    }
-  }
-  AEGIS_TRY(Query query, database_->Start("SELECT jti, until FROM revocations"
-                                          " WHERE org = ?1 AND tenant = ?2 AND until > ?3"
-                                          " ORDER BY jti",
-                                          tenant.org, tenant.tenant, now));
+  AEGIS_TRY(Query query, database_->Start(std::string(kAgentColumns) +
+                                              "WHERE org = ?1 AND tenant = ?2 ORDER BY name",
+                                          tenant.org, tenant.tenant));
   for (;;) {
     AEGIS_TRY(bool row, query.Step());
     if (!row) break;
-    settings.revocations.push_back({query.Text(0), query.Int(1)});
+    AEGIS_TRY(Agent agent, ReadAgent(query));
+    settings.agents.push_back(std::move(agent));
   }
   return settings;
 }

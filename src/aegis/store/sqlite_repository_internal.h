@@ -53,7 +53,7 @@ class SqliteRepository final : public Repository {
   Status SetCredential(const TenantKey& tenant, const Credential& credential,
                        const Operator& by) override;
   Result<std::vector<Credential>> ListCredentials(const TenantKey& tenant) override;
-  Result<Settings> ReadSettings(const TenantKey& tenant, int64_t now) override;
+  Result<Settings> ReadSettings(const TenantKey& tenant, int64_t now, SettingsPart part) override;
   Result<Counts> ReadCounts(const TenantKey& tenant) override;
   Status RecordOperation(const TenantKey& tenant, std::string_view action, std::string_view object,
                          std::string_view detail_json, const Operator& by) override;
