@@ -12,10 +12,8 @@ constexpr std::array<bool, 256> MakeSpecial(bool go) {
   std::array<bool, 256> special{};
   for (size_t i = 0; i < 0x20; ++i) special[i] = true;
   special['"'] = special['\\'] = true;
-  if (go) {
-    special['<'] = special['>'] = special['&'] = true;
-    for (size_t i = 0x80; i < 256; ++i) special[i] = true;
-  }
+  for (size_t i = 0x80; i < 256; ++i) special[i] = true;
+  if (go) special['<'] = special['>'] = special['&'] = true;
   return special;
 }
 constexpr std::array<bool, 256> kSpecial = MakeSpecial(false);
@@ -72,28 +70,15 @@ size_t CharacterSize(std::string_view text) {
   return 0;
 }
 
-}  // namespace
-
-void AppendString(std::string& out, std::string_view text) {
-  out.push_back('"');
-  size_t plain_from = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (!kSpecial[byte]) continue;
-    out.append(text, plain_from, i - plain_from);
-    AppendEscaped(out, byte);
-    plain_from = i + 1;
-  }
-  out.append(text, plain_from);
-  out.push_back('"');
-}
-
-void AppendGoString(std::string& out, std::string_view text) {
+// `go`: escape what Go escapes beyond RFC 8785.
+template <bool go>
+void Append(std::string& out, std::string_view text) {
+  constexpr const std::array<bool, 256>& kTable = go ? kGoSpecial : kSpecial;
   out.push_back('"');
   size_t plain_from = 0;
   for (size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
-    if (!kGoSpecial[byte]) {
+    if (!kTable[byte]) {
       ++i;
       continue;
     }
@@ -103,11 +88,11 @@ void AppendGoString(std::string& out, std::string_view text) {
       size = CharacterSize(text.substr(i));
       const std::string_view character = text.substr(i, size);
       if (size == 0) {
-        replacement = "\\ufffd";
+        replacement = go ? "\\ufffd" : "\xef\xbf\xbd";
         size = 1;
-      } else if (character == "\u2028") {
+      } else if (go && character == "\u2028") {
         replacement = "\\u2028";
-      } else if (character == "\u2029") {
+      } else if (go && character == "\u2029") {
         replacement = "\\u2029";
       } else {
         i += size;
@@ -130,5 +115,11 @@ void AppendGoString(std::string& out, std::string_view text) {
   out.append(text, plain_from);
   out.push_back('"');
 }
+
+}  // namespace
+
+void AppendString(std::string& out, std::string_view text) { Append<false>(out, text); }
+
+void AppendGoString(std::string& out, std::string_view text) { Append<true>(out, text); }
 
 }  // namespace aegis::json

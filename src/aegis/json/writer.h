@@ -11,7 +11,7 @@ namespace aegis::json {
 void AppendString(std::string& out, std::string_view text);
 
 // The same as Go's encoding/json writes it, which Rego's json.marshal shows: '<', '>', '&', U+2028
-// and U+2029 are escaped too, and what is not UTF-8 becomes U+FFFD.
+// and U+2029 are escaped too.
 void AppendGoString(std::string& out, std::string_view text);
 
 }  // namespace aegis::json

@@ -21,6 +21,7 @@ TEST(Writer, Strings) {
   EXPECT_EQ(Plain("a\"b\\c/\b\f\n\r\t"), R"("a\"b\\c/\b\f\n\r\t")");
   EXPECT_EQ(Plain(std::string_view("\0\x1f\x7f<>&", 6)), "\"\\u0000\\u001f\x7f<>&\"");
   EXPECT_EQ(Plain("\u20ac\u2028\U0001f600"), "\"\u20ac\u2028\U0001f600\"");
+  EXPECT_EQ(Plain("a\xff\xc3"), "\"a\ufffd\ufffd\"");
 }
 
 TEST(Writer, StringsAsGoWritesThem) {

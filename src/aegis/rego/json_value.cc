@@ -6,18 +6,23 @@
 #include "aegis/json/parser.h"
 #include "aegis/json/writer.h"
 #include "aegis/rego/number.h"
+#include "aegis/rego/string_pool.h"
 #include "aegis/rego/table.h"
 #include "aegis/rego/value.h"
 
 namespace aegis::rego {
 namespace {
 
+// What a name that occurs twice in an object means.
+enum class Names { kUnique, kLastWins };
+
 // Collects finished values on a stack; when an array or object ends, its parts are taken from
 // there.
 class Builder {
  public:
-  Builder(Arena& arena, std::vector<Value>& stack, bool in_place)
-      : arena_(arena), stack_(stack), in_place_(in_place) {
+  Builder(Arena& arena, std::vector<Value>& stack, Names names, bool in_place,
+          internal::StringPool* pool)
+      : arena_(arena), stack_(stack), names_(names), in_place_(in_place), pool_(pool) {
     stack_.clear();
   }
 
@@ -32,7 +37,9 @@ class Builder {
     return false;
   }
   bool OnString(std::string_view text, bool in_text) {
-    const Value value = in_text && in_place_ ? MakeStringView(text) : MakeString(arena_, text);
+    const Value value = pool_ != nullptr       ? pool_->Make(text)
+                        : in_text && in_place_ ? MakeStringView(text)
+                                               : MakeString(arena_, text);
     return value.is_undefined() ? OutOfMemory() : Push(value);
   }
   bool OnKey(std::string_view text, bool in_text) { return OnString(text, in_text); }
@@ -58,7 +65,7 @@ class Builder {
         return Refuse(edit);
       }
     }
-    if (object.size() != count) {
+    if (object.size() != count && names_ == Names::kUnique) {
       error_ = {Code::kInvalidArgument, "json_duplicate_key",
                 "the object that ends here has two members of the same name"};
       return false;
@@ -87,16 +94,18 @@ class Builder {
 
   Arena& arena_;
   std::vector<Value>& stack_;
+  Names names_;
   bool in_place_;
+  internal::StringPool* pool_;
   Error error_;
 };
 
-Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& limits,
-                    bool in_place) {
+Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& limits, Names names,
+                    bool in_place, internal::StringPool* pool = nullptr) {
   // Scratch only: nothing of a call is left in it that a later one reads.
   thread_local json::Parser parser;
   thread_local std::vector<Value> stack;
-  Builder builder(arena, stack, in_place);
+  Builder builder(arena, stack, names, in_place, pool);
   AEGIS_RETURN_IF_ERROR(parser.Parse(text, limits, builder));
   return builder.result();
 }
@@ -122,6 +131,12 @@ std::vector<std::pair<std::string, Value>> NamedMembers(Value object) {
   return named;
 }
 
+using AppendText = void (*)(std::string& out, std::string_view text);
+
+template <AppendText append_string>
+void AppendValue(Value value, std::string& out);
+
+template <AppendText append_string>
 void AppendObject(Value object, std::string& out) {
   const std::span<const Member> members = object.members();
   out.push_back('{');
@@ -129,32 +144,23 @@ void AppendObject(Value object, std::string& out) {
   if (!members.empty() && !(members.front().key.is_string() && members.back().key.is_string())) {
     for (const auto& [name, value] : NamedMembers(object)) {
       if (out.back() != '{') out.push_back(',');
-      json::AppendString(out, name);
+      append_string(out, name);
       out.push_back(':');
-      AppendJson(value, out);
+      AppendValue<append_string>(value, out);
     }
   } else {
     for (size_t i = 0; i < members.size(); ++i) {
       if (i > 0) out.push_back(',');
-      json::AppendString(out, members[i].key.string_value());
+      append_string(out, members[i].key.string_value());
       out.push_back(':');
-      AppendJson(members[i].value, out);
+      AppendValue<append_string>(members[i].value, out);
     }
   }
   out.push_back('}');
 }
 
-}  // namespace
-
-Result<Value> ParseJson(std::string_view text, Arena& arena, const json::Limits& limits) {
-  return Parse(text, arena, limits, false);
-}
-
-Result<Value> ParseJsonInPlace(std::string_view text, Arena& arena, const json::Limits& limits) {
-  return Parse(text, arena, limits, true);
-}
-
-void AppendJson(Value value, std::string& out) {
+template <AppendText append_string>
+void AppendValue(Value value, std::string& out) {
   switch (value.type()) {
     case Type::kUndefined:
     case Type::kNull:
@@ -169,7 +175,7 @@ void AppendJson(Value value, std::string& out) {
       return;
     }
     case Type::kString:
-      json::AppendString(out, value.string_value());
+      append_string(out, value.string_value());
       return;
     case Type::kArray:
     case Type::kSet: {
@@ -178,16 +184,41 @@ void AppendJson(Value value, std::string& out) {
       for (const Value element : value.elements()) {
         if (!first) out.push_back(',');
         first = false;
-        AppendJson(element, out);
+        AppendValue<append_string>(element, out);
       }
       out.push_back(']');
       return;
     }
     case Type::kObject:
-      AppendObject(value, out);
+      AppendObject<append_string>(value, out);
       return;
   }
 }
+
+}  // namespace
+
+Result<Value> ParseJson(std::string_view text, Arena& arena, const json::Limits& limits) {
+  return Parse(text, arena, limits, Names::kUnique, false);
+}
+
+Result<Value> ParseJsonInPlace(std::string_view text, Arena& arena, const json::Limits& limits) {
+  return Parse(text, arena, limits, Names::kUnique, true);
+}
+
+namespace internal {
+Result<Value> ParseJsonPooled(std::string_view text, Arena& arena, const json::Limits& limits,
+                              StringPool& pool) {
+  return Parse(text, arena, limits, Names::kUnique, false, &pool);
+}
+
+Result<Value> ParseJsonLastWins(std::string_view text, Arena& arena, const json::Limits& limits) {
+  return Parse(text, arena, limits, Names::kLastWins, false);
+}
+
+void AppendGoJson(Value value, std::string& out) { AppendValue<json::AppendGoString>(value, out); }
+}  // namespace internal
+
+void AppendJson(Value value, std::string& out) { AppendValue<json::AppendString>(value, out); }
 
 std::string ToJson(Value value) {
   std::string out;

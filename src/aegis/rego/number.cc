@@ -117,6 +117,30 @@ bool SameFloatInOpa(const Number& a, const Number& b) {
   return x && y && *x == *y;
 }
 
+// A number in Go's grammar in JSON's: without a leading '+' and leading zeros, with digits on both
+// sides of the point.
+std::string Normalized(std::string_view text) {
+  std::string out;
+  size_t at = 0;
+  if (at < text.size() && (text[at] == '+' || text[at] == '-')) {
+    if (text[at++] == '-') out += '-';
+  }
+  const size_t end = std::min(text.find_first_of("eE", at), text.size());
+  const std::string_view mantissa = text.substr(at, end - at);
+  const size_t dot = std::min(mantissa.find('.'), mantissa.size());
+  std::string_view whole = mantissa.substr(0, dot);
+  std::string_view fraction = dot < mantissa.size() ? mantissa.substr(dot + 1) : std::string_view();
+  if (whole.empty() && fraction.empty()) return "";
+  while (whole.size() > 1 && whole[0] == '0') whole.remove_prefix(1);
+  out += whole.empty() ? "0" : whole;
+  if (!fraction.empty()) {
+    out += '.';
+    out += fraction;
+  }
+  out += text.substr(end);
+  return out;
+}
+
 }  // namespace
 
 bool ScanNumber(std::string_view text, Number& out) {
@@ -226,6 +250,11 @@ bool InRange(const Number& number) {
   if (number.point == 30103) return number.prefix < 9990020930143845079u;
   if (number.point == -30103) return number.prefix >= 5004994398704692000u;
   return number.point < 30103 && number.point > -30103;
+}
+
+Value MakeGoNumber(Arena& arena, std::string_view text) {
+  const Value number = MakeNumber(arena, text);
+  return number.is_undefined() ? MakeNumber(arena, Normalized(text)) : number;
 }
 
 }  // namespace internal

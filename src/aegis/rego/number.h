@@ -40,4 +40,9 @@ std::string_view NumberText(Value number, char (&buffer)[24]);
 // Whether OPA takes the number (NumberChecked): not beyond 2^±100000 when written with an exponent.
 bool InRange(const Number& number);
 
+// MakeNumber for a text in Go's grammar (strconv.ParseFloat), which takes more than JSON's: a
+// leading
+// '+', leading zeros, "1." and ".5". It is kept in JSON's form.
+Value MakeGoNumber(Arena& arena, std::string_view text);
+
 }  // namespace aegis::rego::internal

@@ -18,7 +18,7 @@
 namespace aegis::rego {
 
 namespace internal {
-struct Code;
+struct ByteCode;
 }
 
 struct ProgramLimits {
@@ -54,14 +54,14 @@ class Program {
   // reachable when that cannot be told, e.g. when the input is iterated over.
   bool ReachesInput(uint32_t entrypoint, std::string_view key) const;
 
-  const internal::Code& code() const { return *code_; }
+  const internal::ByteCode& code() const { return *code_; }
 
  private:
   class Strings;
   Program();
 
   std::unique_ptr<Strings> strings_;
-  std::unique_ptr<internal::Code> code_;
+  std::unique_ptr<internal::ByteCode> code_;
 };
 
 }  // namespace aegis::rego

@@ -1,0 +1,57 @@
+// Arithmetic beyond int64 as OPA does it: integers are exact, everything else has 64 bits of
+// mantissa (Go's math/big.Float at its default precision) and is printed with the fewest digits
+// that tell it apart.
+//
+// Internal to the rego library.
+#pragma once
+
+#include <gmpxx.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "aegis/base/arena.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::rego::internal {
+
+// The number if it is an integer, however it is written.
+std::optional<mpz_class> ToInteger(Value number);
+Value FromInteger(Arena& arena, const mpz_class& integer);
+
+// ±mantissa × 2^exponent; the mantissa's top bit is set unless the number is zero.
+class BigFloat {
+ public:
+  BigFloat() = default;  // zero
+  explicit BigFloat(Value number);
+  // integer × 2^exponent; `more`: something is lost below it.
+  static BigFloat Round(const mpz_class& integer, int64_t exponent, bool more = false);
+
+  bool is_zero() const { return mantissa_ == 0; }
+  bool negative() const { return negative_; }
+  bool IsInteger() const;
+  mpz_class Truncated() const;
+  BigFloat Negated() const;
+  BigFloat Absolute() const { return negative_ ? Negated() : *this; }
+
+  static BigFloat Add(const BigFloat& a, const BigFloat& b);
+  static BigFloat Subtract(const BigFloat& a, const BigFloat& b) { return Add(a, b.Negated()); }
+  static BigFloat Multiply(const BigFloat& a, const BigFloat& b);
+  static BigFloat Divide(const BigFloat& a, const BigFloat& b);  // b is not zero
+  static int Compare(const BigFloat& a, const BigFloat& b);
+
+  // As OPA's FloatToNumber writes it.
+  std::string ToText() const;
+
+ private:
+  mpz_class Exact() const;  // ±mantissa
+
+  bool negative_ = false;
+  uint64_t mantissa_ = 0;
+  int64_t exponent_ = 0;
+};
+
+Value FromFloat(Arena& arena, const BigFloat& value);
+
+}  // namespace aegis::rego::internal

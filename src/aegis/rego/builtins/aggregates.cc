@@ -1,0 +1,152 @@
+// count, sum, product, max, min, sort, any, all, membership.
+#include <algorithm>
+
+#include "aegis/rego/big_number.h"
+#include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/builtins/unicode.h"
+
+namespace aegis::rego {
+namespace {
+
+using internal::BigFloat;
+
+#define AEGIS_LIST_ARG(i)                       \
+  if (!args[i].is_array() && !args[i].is_set()) \
+  return context.WrongType(i + 1, "one of {set, array}", args[i])
+
+Value Count(BuiltinContext& context, const Value* args) {
+  if (args[0].is_string()) {
+    return Value::Int(static_cast<int64_t>(CountRunes(args[0].string_value())));
+  }
+  AEGIS_TYPED_ARG(0, is_collection, "one of {array, object, set, string}");
+  return Value::Int(static_cast<int64_t>(args[0].size()));
+}
+
+// int64 as long as it goes, then exact integers, then floats.
+template <bool product>
+Value Accumulate(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  const std::span<const Value> elements = args[0].elements();
+  int64_t small = product ? 1 : 0;
+  bool fits = true, integers = true;
+  for (const Value element : elements) {
+    if (!element.is_number()) {
+      return context.Error("operand 1 must be set or array of number but got one with " +
+                           std::string(TypeName(element.type())));
+    }
+    const std::optional<int64_t> value = fits ? element.AsInt64() : std::nullopt;
+    fits = value && !(product ? __builtin_mul_overflow(small, *value, &small)
+                              : __builtin_add_overflow(small, *value, &small));
+  }
+  if (fits) return Value::Int(small);
+  if (!context.Charge(elements.size() * 16)) return Value();
+  mpz_class exact = product ? 1 : 0;
+  for (const Value element : elements) {
+    const std::optional<mpz_class> value = internal::ToInteger(element);
+    if (!value) {
+      integers = false;
+      break;
+    }
+    if (product) {
+      exact *= *value;
+      if (!context.Charge(mpz_size(exact.get_mpz_t()))) return Value();
+    } else {
+      exact += *value;
+    }
+  }
+  if (integers) return internal::FromInteger(context.arena(), exact);
+  BigFloat sum(Value::Int(product ? 1 : 0));
+  for (const Value element : elements) {
+    sum = product ? BigFloat::Multiply(sum, BigFloat(element))
+                  : BigFloat::Add(sum, BigFloat(element));
+  }
+  return internal::FromFloat(context.arena(), sum);
+}
+
+Value Max(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  Value best;
+  for (const Value element : args[0].elements()) {
+    if (best.is_undefined() || Compare(best, element) <= 0) best = element;
+  }
+  return best;
+}
+
+Value Min(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  Value best;
+  for (const Value element : args[0].elements()) {
+    if (best.is_undefined() || Compare(best, element) >= 0) best = element;
+  }
+  return best;
+}
+
+Value Sort(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  const std::span<const Value> elements = args[0].elements();
+  const auto less = [](Value a, Value b) { return Compare(a, b) < 0; };
+  if (args[0].is_array() && std::is_sorted(elements.begin(), elements.end(), less)) return args[0];
+  if (!context.Charge(elements.size() * 4)) return Value();
+  Value* const sorted = context.arena().AllocateArray<Value>(elements.size());
+  if (sorted == nullptr && !elements.empty()) return Value();
+  std::copy(elements.begin(), elements.end(), sorted);
+  if (args[0].is_array()) std::stable_sort(sorted, sorted + elements.size(), less);
+  ArrayBuilder array(context.arena(), elements.size());
+  for (size_t i = 0; i < elements.size(); ++i) array.Add(sorted[i]);
+  return array.Build();
+}
+
+Value All(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  for (const Value element : args[0].elements()) {
+    if (!element.is_true()) return Value::Bool(false);
+  }
+  return Value::Bool(true);
+}
+
+Value Any(BuiltinContext& context, const Value* args) {
+  AEGIS_LIST_ARG(0);
+  for (const Value element : args[0].elements()) {
+    if (element.is_true()) return Value::Bool(true);
+  }
+  return Value::Bool(false);
+}
+
+Value Member(BuiltinContext&, const Value* args) {
+  const Value collection = args[1];
+  if (collection.is_set()) return Value::Bool(collection.Contains(args[0]));
+  if (collection.is_array()) {
+    for (const Value element : collection.elements()) {
+      if (Equal(element, args[0])) return Value::Bool(true);
+    }
+  } else if (collection.is_object()) {
+    for (const aegis::rego::Member& member : collection.members()) {
+      if (Equal(member.value, args[0])) return Value::Bool(true);
+    }
+  }
+  return Value::Bool(false);
+}
+
+Value MemberWithKey(BuiltinContext&, const Value* args) {
+  const Value found = args[2].Get(args[0]);
+  return Value::Bool(!found.is_undefined() && Equal(found, args[1]));
+}
+
+constexpr Builtin kBuiltins[] = {
+    {"count", 1, Count},
+    {"sum", 1, Accumulate<false>},
+    {"product", 1, Accumulate<true>},
+    {"max", 1, Max},
+    {"min", 1, Min},
+    {"sort", 1, Sort},
+    {"all", 1, All},
+    {"any", 1, Any},
+    {"internal.member_2", 2, Member},
+    {"internal.member_3", 3, MemberWithKey},
+};
+
+}  // namespace
+
+std::span<const Builtin> AggregateBuiltins() { return kBuiltins; }
+
+}  // namespace aegis::rego

@@ -1,0 +1,36 @@
+#include "aegis/rego/builtins/caches.h"
+
+#include "aegis/rego/builtins/builtin.h"
+
+namespace aegis::rego {
+
+std::unique_ptr<RE2> BuiltinCaches::Compile(const std::string& pattern) {
+  RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(kPatternBytes);
+  return std::make_unique<RE2>(pattern, options);
+}
+
+const absl::TimeZone* BuiltinCaches::Zone(std::string_view name) {
+  static const absl::TimeZone utc = absl::UTCTimeZone();
+  if (name.empty() || name == "UTC") return &utc;
+  const std::string key(name);
+  const auto found = zones_.find(key);
+  if (found != zones_.end()) return &found->second;
+  // Only names below the zone database, none of Abseil's own.
+  if (name.size() > 64 || name.front() == '/' || name.find("..") != name.npos ||
+      name.find('\\') != name.npos || name.find('\0') != name.npos || name == "localtime" ||
+      name.starts_with("Fixed/") || name.starts_with("libc:") || name.starts_with("file:")) {
+    return nullptr;
+  }
+  absl::TimeZone zone;
+  if (!absl::LoadTimeZone(key, &zone)) return nullptr;
+  if (zones_.size() >= kMaxZones) zones_.clear();
+  return &zones_.emplace(key, zone).first->second;
+}
+
+std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> NewBuiltinCaches() {
+  return {new BuiltinCaches(), [](BuiltinCaches* caches) { delete caches; }};
+}
+
+}  // namespace aegis::rego

@@ -1,0 +1,56 @@
+// What builtins keep between calls: one per Vm, bounded.
+//
+// Internal to the rego library.
+#pragma once
+
+#include <re2/re2.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "absl/time/time.h"
+#include "aegis/rego/hash.h"
+
+namespace aegis::rego {
+
+class BuiltinCaches {
+ public:
+  // A compiled pattern, or nullptr with `problem` set when it is not valid. `key` is what the cache
+  // knows it by, `translate` makes the RE2 pattern from it, in case it is not there. Valid until
+  // the next call.
+  template <typename Translate>
+  const RE2* Pattern(std::string_view key, Translate translate, std::string& problem) {
+    Slot& slot = slots_[internal::HashString(key) % kSlots];
+    if (slot.expression == nullptr || slot.key != key) {
+      slot.expression = Compile(translate());
+      slot.key = key;
+    }
+    if (slot.expression->ok()) return slot.expression.get();
+    problem = slot.expression->error();
+    return nullptr;
+  }
+
+  // The zone of an IANA name, nullptr when there is none. "" is UTC.
+  const absl::TimeZone* Zone(std::string_view name);
+
+ private:
+  // Together with the memory of one pattern this bounds what hostile patterns can take.
+  static constexpr size_t kSlots = 256;
+  static constexpr size_t kMaxZones = 1024;
+  static constexpr int64_t kPatternBytes = 1 << 20;
+
+  struct Slot {
+    std::string key;
+    std::unique_ptr<RE2> expression;
+  };
+
+  static std::unique_ptr<RE2> Compile(const std::string& pattern);
+
+  std::array<Slot, kSlots> slots_;
+  std::unordered_map<std::string, absl::TimeZone> zones_;
+};
+
+}  // namespace aegis::rego

@@ -1,0 +1,255 @@
+// base64, base64url, hex, urlquery, json.
+#include <array>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "aegis/base/text.h"
+#include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/edit.h"
+
+namespace aegis::rego {
+namespace {
+
+constexpr std::string_view kStandard =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kUrl =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+std::string EncodeBase64(std::string_view text, std::string_view alphabet, bool pad) {
+  std::string out;
+  out.reserve((text.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < text.size(); i += 3) {
+    const auto byte = [&](size_t j) -> uint32_t {
+      return i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0;
+    };
+    const uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
+    const size_t digits = std::min<size_t>(text.size() - i, 3) + 1;
+    for (size_t j = 0; j < 4; ++j) {
+      if (j < digits) {
+        out += alphabet[group >> (18 - 6 * j) & 63];
+      } else if (pad) {
+        out += '=';
+      }
+    }
+  }
+  return out;
+}
+
+// Go's encoding/base64 with padding: line ends are skipped, bits that do not belong to a byte are
+// ignored.
+bool DecodeBase64(std::string_view text, std::string_view alphabet, std::string& out) {
+  std::array<int8_t, 256> values;
+  values.fill(-1);
+  for (size_t i = 0; i < alphabet.size(); ++i) {
+    values[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
+  }
+  uint32_t group = 0;
+  int digits = 0, padding = 0;
+  for (const char c : text) {
+    if (c == '\r' || c == '\n') continue;
+    if (c == '=') {
+      if (digits < 2 || digits + ++padding > 4) return false;
+      continue;
+    }
+    const int value = values[static_cast<unsigned char>(c)];
+    if (value < 0 || padding > 0) return false;
+    group = group << 6 | static_cast<uint32_t>(value);
+    if (++digits == 4) {
+      for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(group >> shift);
+      group = 0;
+      digits = 0;
+    }
+  }
+  if (padding == 0) return digits == 0;
+  if (digits + padding != 4) return false;
+  group <<= 6 * (4 - digits);
+  for (int i = 0; i < digits - 1; ++i) out += static_cast<char>(group >> (16 - 8 * i));
+  return true;
+}
+
+Value Base64Encode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  return String(context, EncodeBase64(text, kStandard, true));
+}
+
+Value Base64Decode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  std::string out;
+  if (!DecodeBase64(text, kStandard, out)) return context.Error("illegal base64 data");
+  return String(context, out);
+}
+
+Value Base64IsValid(BuiltinContext&, const Value* args) {
+  std::string out;
+  return Value::Bool(args[0].is_string() && DecodeBase64(args[0].string_value(), kStandard, out));
+}
+
+template <bool pad>
+Value Base64UrlEncode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  return String(context, EncodeBase64(text, kUrl, pad));
+}
+
+Value Base64UrlDecode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  std::string padded(text);
+  if (!padded.ends_with('=')) padded.append((4 - padded.size() % 4) % 4, '=');
+  std::string out;
+  if (!DecodeBase64(padded, kUrl, out)) return context.Error("illegal base64url data");
+  return String(context, out);
+}
+
+Value HexEncode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  return String(context, aegis::HexEncode(text));
+}
+
+Value HexDecode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  const std::optional<std::string> bytes = aegis::HexDecode(text);
+  return bytes ? String(context, *bytes)
+               : context.Error("not an even number of hexadecimal digits");
+}
+
+void AppendQueryEscaped(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      out += c;
+    } else if (c == ' ') {
+      out += '+';
+    } else {
+      constexpr std::string_view kHex = "0123456789ABCDEF";
+      out += '%';
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+    }
+  }
+}
+
+std::optional<std::string> QueryUnescaped(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+') {
+      out += ' ';
+    } else if (text[i] != '%') {
+      out += text[i];
+    } else {
+      const std::optional<std::string> byte = aegis::HexDecode(text.substr(i + 1, 2));
+      if (!byte || byte->size() != 1) return std::nullopt;
+      out += *byte;
+      i += 2;
+    }
+  }
+  return out;
+}
+
+Value QueryEncode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  std::string out;
+  AppendQueryEscaped(out, text);
+  return String(context, out);
+}
+
+Value QueryDecode(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  const std::optional<std::string> out = QueryUnescaped(text);
+  return out ? String(context, *out) : context.Error("invalid URL escape");
+}
+
+Value QueryEncodeObject(BuiltinContext& context, const Value* args) {
+  AEGIS_TYPED_ARG(0, is_object, "object");
+  std::string out;
+  const auto add = [&](Value key, Value value) {
+    if (!value.is_string()) return false;
+    if (!out.empty()) out += '&';
+    AppendQueryEscaped(out, key.is_string() ? std::string(key.string_value()) : ToJson(key));
+    out += '=';
+    AppendQueryEscaped(out, value.string_value());
+    return true;
+  };
+  for (const Member& member : args[0].members()) {
+    bool good = true;
+    if (member.value.is_array() || member.value.is_set()) {
+      for (const Value element : member.value.elements()) good = good && add(member.key, element);
+    } else {
+      good = add(member.key, member.value);
+    }
+    if (!good) {
+      return context.Error("operand 1 values must be string, array[string], or set[string]");
+    }
+  }
+  return String(context, out);
+}
+
+Value QueryDecodeObject(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(query, 0);
+  std::map<std::string, std::vector<std::string>> values;
+  for (const std::string_view part : Split(query, '&')) {
+    if (part.find(';') != part.npos) return context.Error("invalid semicolon separator in query");
+    if (part.empty()) continue;
+    const size_t equals = std::min(part.find('='), part.size());
+    const std::optional<std::string> key = QueryUnescaped(part.substr(0, equals));
+    const std::optional<std::string> value =
+        QueryUnescaped(equals < part.size() ? part.substr(equals + 1) : std::string_view());
+    if (!key || !value) return context.Error("invalid URL escape");
+    values[*key].push_back(*value);
+  }
+  ObjectBuilder object(context.arena(), values.size());
+  for (const auto& [key, texts] : values) {
+    ArrayBuilder array(context.arena(), texts.size());
+    for (const std::string& text : texts) array.Add(String(context, text));
+    object.Add(String(context, key), array.Build());
+  }
+  return object.Build();
+}
+
+Value JsonMarshal(BuiltinContext& context, const Value* args) {
+  std::string out;
+  internal::AppendGoJson(args[0], out);
+  return String(context, out);
+}
+
+constexpr json::Limits kJsonLimits{
+    .max_bytes = size_t{64} << 20, .max_depth = 500, .max_values = size_t{8} << 20};
+
+Value JsonUnmarshal(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  if (!context.Charge(text.size() / 64)) return Value();
+  const Result<Value> value = internal::ParseJsonLastWins(text, context.arena(), kJsonLimits);
+  return value ? *value : context.Error(std::string(value.error().message));
+}
+
+Value JsonIsValid(BuiltinContext& context, const Value* args) {
+  if (!args[0].is_string()) return Value::Bool(false);
+  const std::string_view text = args[0].string_value();
+  if (!context.Charge(text.size() / 64)) return Value();
+  const Result<Value> value = internal::ParseJsonLastWins(text, context.arena(), kJsonLimits);
+  return Value::Bool(value.has_value() || value.error().reason == "json_number");
+}
+
+constexpr Builtin kBuiltins[] = {
+    {"base64.encode", 1, Base64Encode},
+    {"base64.decode", 1, Base64Decode},
+    {"base64.is_valid", 1, Base64IsValid},
+    {"base64url.encode", 1, Base64UrlEncode<true>},
+    {"base64url.encode_no_pad", 1, Base64UrlEncode<false>},
+    {"base64url.decode", 1, Base64UrlDecode},
+    {"hex.encode", 1, HexEncode},
+    {"hex.decode", 1, HexDecode},
+    {"urlquery.encode", 1, QueryEncode},
+    {"urlquery.decode", 1, QueryDecode},
+    {"urlquery.encode_object", 1, QueryEncodeObject},
+    {"urlquery.decode_object", 1, QueryDecodeObject},
+    {"json.marshal", 1, JsonMarshal},
+    {"json.unmarshal", 1, JsonUnmarshal},
+    {"json.is_valid", 1, JsonIsValid},
+};
+
+}  // namespace
+
+std::span<const Builtin> EncodingBuiltins() { return kBuiltins; }
+
+}  // namespace aegis::rego

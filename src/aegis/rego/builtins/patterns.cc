@@ -1,0 +1,358 @@
+// regex.* and glob.*, on RE2, whose syntax is Go's and which is linear in the text.
+#include <string>
+#include <vector>
+
+#include "aegis/rego/builtins/caches.h"
+#include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/builtins/unicode.h"
+
+namespace aegis::rego {
+namespace {
+
+// Go 1.22 also takes (?<name>…) for (?P<name>…).
+std::string FromGo(std::string_view pattern) {
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    out += c;
+    if (c == '\\' && i + 1 < pattern.size()) {
+      out += pattern[++i];
+    } else if (c == '[') {
+      in_class = true;
+    } else if (c == ']') {
+      in_class = false;
+    } else if (c == '(' && !in_class && pattern.substr(i + 1).starts_with("?<")) {
+      out += "?P<";
+      i += 2;
+    }
+  }
+  return out;
+}
+
+const RE2* Regex(BuiltinContext& context, std::string_view pattern) {
+  std::string problem;
+  const RE2* regex = context.caches().Pattern(pattern, [&] { return FromGo(pattern); }, problem);
+  if (regex == nullptr) context.Error("error parsing regexp: " + problem);
+  return regex;
+}
+
+Value Match(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(pattern, 0);
+  AEGIS_STRING_ARG(text, 1);
+  const RE2* regex = Regex(context, pattern);
+  if (regex == nullptr) return Value();
+  return Value::Bool(regex->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+}
+
+Value IsValid(BuiltinContext& context, const Value* args) {
+  if (!args[0].is_string()) return Value::Bool(false);
+  std::string problem;
+  const std::string_view pattern = args[0].string_value();
+  return Value::Bool(
+      context.caches().Pattern(pattern, [&] { return FromGo(pattern); }, problem) != nullptr);
+}
+
+// Go's Regexp.FindAll: matches from left to right; an empty one right behind another is skipped.
+// Calls `found` with the groups of each; stops after `limit` (negative: none).
+template <typename Found>
+bool FindAll(BuiltinContext& context, const RE2& regex, std::string_view text, int64_t limit,
+             Found found) {
+  const int groups = regex.NumberOfCapturingGroups() + 1;
+  std::vector<re2::StringPiece> match(static_cast<size_t>(groups));
+  size_t position = 0, last_end = SIZE_MAX;
+  while (limit != 0 && position <= text.size()) {
+    if (!context.Charge(1 + text.size() / 64)) return false;
+    if (!regex.Match(text, position, text.size(), RE2::UNANCHORED, match.data(), groups)) break;
+    const auto start = static_cast<size_t>(match[0].data() - text.data());
+    const size_t end = start + match[0].size();
+    bool accept = true;
+    if (end == start) {
+      if (start == last_end) accept = false;
+      size_t size = 1;
+      if (end < text.size()) DecodeRune(text.substr(end), size);
+      position = end + size;
+    } else {
+      position = end;
+    }
+    last_end = end;
+    if (!accept) continue;
+    found(match);
+    if (limit > 0) --limit;
+  }
+  return true;
+}
+
+Value View(const re2::StringPiece& piece) {
+  return MakeStringView(piece.data() == nullptr ? std::string_view()
+                                                : std::string_view(piece.data(), piece.size()));
+}
+
+Value FindN(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(pattern, 0);
+  AEGIS_STRING_ARG(text, 1);
+  AEGIS_INT_ARG(limit, 2);
+  const RE2* regex = Regex(context, pattern);
+  if (regex == nullptr) return Value();
+  ArrayBuilder out(context.arena());
+  if (!FindAll(context, *regex, text, limit, [&](const auto& match) { out.Add(View(match[0])); })) {
+    return Value();
+  }
+  return out.Build();
+}
+
+Value FindAllSubmatchN(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(pattern, 0);
+  AEGIS_STRING_ARG(text, 1);
+  AEGIS_INT_ARG(limit, 2);
+  const RE2* regex = Regex(context, pattern);
+  if (regex == nullptr) return Value();
+  ArrayBuilder out(context.arena());
+  const bool done = FindAll(context, *regex, text, limit, [&](const auto& match) {
+    ArrayBuilder groups(context.arena(), match.size());
+    for (const re2::StringPiece& group : match) groups.Add(View(group));
+    out.Add(groups.Build());
+  });
+  return done ? out.Build() : Value();
+}
+
+Value Split(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(pattern, 0);
+  AEGIS_STRING_ARG(text, 1);
+  const RE2* regex = Regex(context, pattern);
+  if (regex == nullptr) return Value();
+  ArrayBuilder out(context.arena());
+  if (!pattern.empty() && text.empty()) {
+    out.Add(MakeStringView(""));
+    return out.Build();
+  }
+  size_t begin = 0, end = 0;
+  const bool done = FindAll(context, *regex, text, -1, [&](const auto& match) {
+    const auto start = static_cast<size_t>(match[0].data() - text.data());
+    end = start;
+    if (start + match[0].size() != 0) out.Add(MakeStringView(text.substr(begin, end - begin)));
+    begin = start + match[0].size();
+  });
+  if (!done) return Value();
+  if (end != text.size()) out.Add(MakeStringView(text.substr(begin)));
+  return out.Build();
+}
+
+bool IsWordByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Go's Regexp.Expand: $1, ${1}, $name, ${name}, $$.
+void Expand(std::string& out, std::string_view format, const RE2& regex,
+            const std::vector<re2::StringPiece>& match) {
+  while (true) {
+    const size_t dollar = format.find('$');
+    out += format.substr(0, dollar);
+    if (dollar == format.npos) return;
+    format.remove_prefix(dollar + 1);
+    if (format.starts_with('$')) {
+      out += '$';
+      format.remove_prefix(1);
+      continue;
+    }
+    const bool braces = format.starts_with('{');
+    size_t size = 0;
+    const std::string_view rest = format.substr(braces ? 1 : 0);
+    while (size < rest.size() && IsWordByte(rest[size])) ++size;
+    if (size == 0 || (braces && (size >= rest.size() || rest[size] != '}'))) {
+      out += '$';
+      continue;
+    }
+    const std::string name(rest.substr(0, size));
+    format.remove_prefix(size + (braces ? 2 : 0));
+    size_t group = match.size();
+    if (name.find_first_not_of("0123456789") == name.npos) {
+      if (name.size() < 9) group = std::stoul(name);
+    } else {
+      const auto& names = regex.NamedCapturingGroups();
+      const auto found = names.find(name);
+      if (found != names.end()) group = static_cast<size_t>(found->second);
+    }
+    if (group < match.size() && match[group].data() != nullptr) {
+      out.append(match[group].data(), match[group].size());
+    }
+  }
+}
+
+Value Replace(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  AEGIS_STRING_ARG(pattern, 1);
+  AEGIS_STRING_ARG(format, 2);
+  const RE2* regex = Regex(context, pattern);
+  if (regex == nullptr) return Value();
+  constexpr size_t kMaxText = size_t{64} << 20;
+  std::string out;
+  size_t copied = 0;
+  const bool done = FindAll(context, *regex, text, -1, [&](const auto& match) {
+    if (out.size() > kMaxText) return;
+    const auto start = static_cast<size_t>(match[0].data() - text.data());
+    out += text.substr(copied, start - copied);
+    Expand(out, format, *regex, match);
+    copied = start + match[0].size();
+  });
+  if (!done) return Value();
+  if (out.size() > kMaxText) return context.Error("the text becomes too long");
+  out += text.substr(copied);
+  return String(context, out);
+}
+
+void AppendQuoted(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    if (!IsWordByte(c) && static_cast<unsigned char>(c) < 0x80) out += '\\';
+    out += c;
+  }
+}
+
+// A glob of github.com/gobwas/glob as a pattern of RE2: * and ? do not pass a separator, ** does;
+// [abc], [!a-z], {x,y}, and \ before a character that stands for itself.
+class GlobTranslator {
+ public:
+  GlobTranslator(std::string_view glob, const std::vector<uint32_t>& separators)
+      : glob_(glob), any_("(?s:.)") {
+    if (separators.empty()) return;
+    any_ = "[^";
+    for (const uint32_t separator : separators) {
+      any_ += "\\x{";
+      char buffer[16];
+      std::snprintf(buffer, sizeof(buffer), "%x", separator);
+      any_ += buffer;
+      any_ += '}';
+    }
+    any_ += ']';
+  }
+
+  std::string Run() {
+    out_ = "\\A(?:";
+    while (at_ < glob_.size()) One();
+    // An open list never matches; an unclosed group is no valid pattern.
+    return out_ + ")\\z";
+  }
+
+ private:
+  void One() {
+    const char c = glob_[at_++];
+    switch (c) {
+      case '*':
+        if (at_ < glob_.size() && glob_[at_] == '*') {
+          while (at_ < glob_.size() && glob_[at_] == '*') ++at_;
+          out_ += "(?s:.*)";
+        } else {
+          out_ += any_ + "*";
+        }
+        return;
+      case '?':
+        out_ += any_;
+        return;
+      case '[':
+        Class();
+        return;
+      case '{':
+        ++depth_;
+        out_ += "(?:";
+        return;
+      case '}':
+        if (depth_ == 0) break;
+        --depth_;
+        out_ += ')';
+        return;
+      case ',':
+        if (depth_ == 0) break;
+        out_ += '|';
+        return;
+      case '\\': {
+        size_t size = 0;
+        if (at_ < glob_.size()) DecodeRune(glob_.substr(at_), size);
+        AppendQuoted(out_, glob_.substr(at_, size));
+        at_ += size;
+        return;
+      }
+      default:
+        break;
+    }
+    AppendQuoted(out_, std::string_view(&c, 1));
+  }
+
+  void Class() {
+    out_ += '[';
+    if (at_ < glob_.size() && glob_[at_] == '!') {
+      out_ += '^';
+      ++at_;
+    }
+    while (at_ < glob_.size() && glob_[at_] != ']') {
+      if (glob_[at_] == '\\' && at_ + 1 < glob_.size()) ++at_;
+      const char c = glob_[at_++];
+      if (c == '-') {
+        out_ += '-';
+      } else {
+        AppendQuoted(out_, std::string_view(&c, 1));
+      }
+    }
+    if (at_ < glob_.size()) out_ += ']';
+    ++at_;
+  }
+
+  std::string_view glob_;
+  std::string any_;  // one character that is no separator
+  std::string out_;
+  size_t at_ = 0;
+  int depth_ = 0;
+};
+
+Value GlobMatch(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(glob, 0);
+  if (!args[1].is_null() && !args[1].is_array()) {
+    return context.WrongType(2, "one of {array, null}", args[1]);
+  }
+  AEGIS_STRING_ARG(text, 2);
+  std::vector<uint32_t> separators;
+  std::string key = "glob:";
+  if (args[1].is_array() && args[1].size() == 0) separators.push_back('.');
+  for (const Value separator : args[1].elements()) {
+    const std::vector<uint32_t> runes = Runes(separator.string_value());
+    if (!separator.is_string() || runes.size() != 1) {
+      return context.Error("operand 2 must be array of single characters");
+    }
+    separators.push_back(runes[0]);
+  }
+  for (const uint32_t separator : separators) AppendRune(key, separator);
+  key += ':';
+  key += glob;
+  std::string problem;
+  const RE2* pattern = context.caches().Pattern(
+      key, [&] { return GlobTranslator(glob, separators).Run(); }, problem);
+  if (pattern == nullptr) return context.Error("the glob is not valid: " + problem);
+  return Value::Bool(pattern->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+}
+
+Value GlobQuoteMeta(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("*?\\[]{}").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return String(context, out);
+}
+
+constexpr Builtin kBuiltins[] = {
+    {"regex.match", 2, Match},
+    {"re_match", 2, Match},
+    {"regex.is_valid", 1, IsValid},
+    {"regex.find_n", 3, FindN},
+    {"regex.find_all_string_submatch_n", 3, FindAllSubmatchN},
+    {"regex.split", 2, Split},
+    {"regex.replace", 3, Replace},
+    {"glob.match", 3, GlobMatch},
+    {"glob.quote_meta", 1, GlobQuoteMeta},
+};
+
+}  // namespace
+
+std::span<const Builtin> PatternBuiltins() { return kBuiltins; }
+
+}  // namespace aegis::rego

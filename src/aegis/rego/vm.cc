@@ -1,0 +1,594 @@
+#include "aegis/rego/vm.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "aegis/rego/code.h"
+#include "aegis/rego/edit.h"
+#include "aegis/rego/table.h"
+
+namespace aegis::rego {
+namespace {
+
+using internal::Comparison;
+using internal::Function;
+using internal::kNone;
+using internal::Op;
+using internal::OpCode;
+
+// A second handle is kept from here on.
+inline void Share(Value value) {
+  if (value.type() >= Type::kObject) Freeze(value);
+}
+
+// source[key], with the common case of a small object and a string in line.
+inline Value Lookup(Value source, Value key) {
+  if (source.is_object() && key.is_string()) [[likely]] {
+    const internal::Table& table = *source.table();
+    if (table.slots == nullptr) {
+      const Member* member = internal::Members(table);
+      for (const Member* const end = member + table.size; member != end; ++member) {
+        if (member->key.head() == key.head() &&
+            (member->key.bits() == key.bits() || Equal(member->key, key))) {
+          return member->value;
+        }
+      }
+      return Value();
+    }
+  }
+  return source.Get(key);
+}
+
+inline bool SameValue(Value a, Value b) {
+  if (a.is_int() && b.is_int()) return a.bits() == b.bits();
+  return Equal(a, b);
+}
+
+inline bool Holds(Comparison comparison, Value a, Value b) {
+  if (comparison == Comparison::kEqual) return SameValue(a, b);
+  if (comparison == Comparison::kNotEqual) return !SameValue(a, b);
+  int order;
+  if (a.is_int() && b.is_int()) [[likely]] {
+    order = a.int_value() < b.int_value() ? -1 : a.int_value() > b.int_value() ? 1 : 0;
+  } else {
+    order = Compare(a, b);
+  }
+  switch (comparison) {
+    case Comparison::kLess:
+      return order < 0;
+    case Comparison::kLessEqual:
+      return order <= 0;
+    case Comparison::kGreater:
+      return order > 0;
+    default:
+      return order >= 0;
+  }
+}
+
+struct FreeStack {
+  void operator()(Value* stack) const { ::operator delete(stack); }
+};
+
+}  // namespace
+
+class Vm::Machine {
+ public:
+  explicit Machine(const VmOptions& options)
+      : options_(options),
+        caches_(NewBuiltinCaches()),
+        // Not touched until used: a deep stack costs address space only.
+        stack_(static_cast<Value*>(::operator new(sizeof(Value) * options.max_registers))) {
+    frames_.reserve(16);
+  }
+
+  Result<Value> Run(const Program& program, uint32_t entrypoint, Value input, int64_t time_unix_ns,
+                    Arena& arena) {
+    code_ = &program.code();
+    if (entrypoint >= code_->entrypoints.size()) {
+      return Fail(Code::kNotFound, "eval_no_entrypoint", "the policy has no such entrypoint");
+    }
+    arena_ = &arena;
+    results_ = Value::EmptyArray();
+    frames_.clear();
+    scopes_.clear();
+    undo_.clear();
+    scope_ = ++next_scope_;
+    steps_left_ = options_.max_steps;
+    if (memo_.size() < code_->functions.size()) memo_.resize(code_->functions.size());
+
+    const Function& function = code_->functions[code_->entrypoints[entrypoint].function];
+    if (function.registers > options_.max_registers) return Fail(TooDeep(function));
+    Value* const registers = stack_.get();
+    std::fill_n(registers, function.init_end, Value());
+    Share(input);
+    registers[0] = input;
+    registers[1] = code_->data;
+    function_ = &function;
+    BuiltinContext context(arena, *caches_, time_unix_ns, steps_left_);
+    if (!Execute(context, registers)) return Fail(std::move(error_));
+    if (arena.exhausted()) return Fail(OutOfMemory());
+    return results_;
+  }
+
+ private:
+  struct Frame {
+    const Op* call;  // in the caller's code
+    Value* registers;
+    const Function* function;
+    bool memoize;
+  };
+  // What a function of (input, data) gave in one scope. Scopes are numbered anew for each
+  // evaluation and each With, so nothing has to be cleared.
+  struct Memo {
+    uint64_t scope = 0;
+    Value input;
+    Value data;
+    Value result;
+  };
+  struct Scope {
+    uint64_t outer;
+    size_t undo_size;
+  };
+  // A memo of an outer scope that an inner one replaced, for when the inner one ends.
+  struct Undo {
+    uint32_t function;
+    Memo memo;
+  };
+
+  bool Execute(BuiltinContext& context, Value* registers);
+
+  // --- Rare or long operations; all return false after setting error_ ---
+
+  bool Refuse(Error error) {
+    error_ = std::move(error);
+    return false;
+  }
+  std::string Where() const { return "in " + function_->name + ": "; }
+  Error OutOfMemory() const {
+    return {Code::kResourceExhausted, "eval_memory_limit",
+            Where() + "the evaluation needs more memory than it may use"};
+  }
+  Error OutOfSteps() const {
+    return {Code::kResourceExhausted, "eval_step_limit",
+            Where() + "the evaluation takes more than " + std::to_string(options_.max_steps) +
+                " steps"};
+  }
+  Error TooDeep(const Function& function) const {
+    return {Code::kResourceExhausted, "eval_depth_limit",
+            "in " + function.name + ": calls nest too deep"};
+  }
+  Error Conflict(std::string_view what) const {
+    return {Code::kFailedPrecondition, "eval_conflict_error", Where() + std::string(what)};
+  }
+  bool RefuseEdit(Edit edit) {
+    if (edit == Edit::kOutOfMemory) return Refuse(OutOfMemory());
+    return Refuse(
+        {Code::kResourceExhausted, "eval_depth_limit", Where() + "a value nests too deep"});
+  }
+
+  bool InsertOnce(Value& object, Value key, Value value) {
+    const Value old = object.Get(key);
+    if (!old.is_undefined() && object.is_object()) {
+      return Equal(old, value) || Refuse(Conflict("object keys must be unique"));
+    }
+    const Edit edit = ObjectInsert(*arena_, object, key, value);
+    return edit == Edit::kOk || RefuseEdit(edit);
+  }
+
+  // Loads element `position` of what is iterated over; false at the end.
+  static bool Load(Value collection, size_t position, Value& key, Value& value) {
+    if (position >= collection.size()) return false;
+    if (collection.is_object()) {
+      const Member& member = internal::Members(*collection.table())[position];
+      key = member.key;
+      value = member.value;
+      Share(key);
+    } else if (collection.is_array()) {
+      key = Value::Int(static_cast<int64_t>(position));
+      value = collection.array_data()[position];
+    } else {
+      key = value = collection.table()->entries[position];
+    }
+    return true;
+  }
+
+  void PushScope() {
+    scopes_.push_back({scope_, undo_.size()});
+    scope_ = ++next_scope_;
+  }
+  void PopScope() {
+    const Scope scope = scopes_.back();
+    scopes_.pop_back();
+    while (undo_.size() > scope.undo_size) {
+      memo_[undo_.back().function] = undo_.back().memo;
+      undo_.pop_back();
+    }
+    scope_ = scope.outer;
+  }
+
+  void Memoize(const Function& function, Value input, Value data, Value result) {
+    const auto index = static_cast<uint32_t>(&function - code_->functions.data());
+    Memo& memo = memo_[index];
+    if (!scopes_.empty() && memo.scope != scope_ && memo.scope >= scopes_.front().outer) {
+      undo_.push_back({index, memo});
+    }
+    memo = {scope_, input, data, result};
+  }
+
+  // Sets up the frame of a call; nullptr after setting error_.
+  Value* Enter(const Op* call, const Function& callee, Value* registers, const int32_t* operands,
+               size_t count, bool memoize) {
+    Value* const frame = registers + function_->registers;
+    if (frames_.size() >= options_.max_call_depth ||
+        callee.registers > static_cast<size_t>(stack_.get() + options_.max_registers - frame)) {
+      Refuse(TooDeep(callee));
+      return nullptr;
+    }
+    steps_left_ -= callee.op_count + 1;
+    if (steps_left_ < 0) {
+      Refuse(OutOfSteps());
+      return nullptr;
+    }
+    const Value* const constants = code_->constants_end();
+    for (size_t i = 0; i < count; ++i) {
+      const int32_t operand = operands[i];
+      frame[i] = (operand >= 0 ? registers : constants)[operand];
+      Share(frame[i]);
+    }
+    std::fill(frame + callee.params, frame + callee.init_end, Value());
+    frames_.push_back({call, registers, function_, memoize});
+    function_ = &callee;
+    return frame;
+  }
+
+  const Function* FindDynamic(const Op& op, const Value* registers) {
+    const Value* const constants = code_->constants_end();
+    dynamic_key_.clear();
+    for (size_t i = 0; i < op.extra; ++i) {
+      const int32_t operand = code_->args[static_cast<size_t>(op.a) + op.count + i];
+      const Value segment = (operand >= 0 ? registers : constants)[operand];
+      if (!segment.is_string()) return nullptr;
+      internal::AppendPathSegment(dynamic_key_, segment.string_value());
+    }
+    const auto found = code_->dynamic.find(dynamic_key_);
+    if (found == code_->dynamic.end()) return nullptr;
+    const Function& function = code_->functions[found->second];
+    return function.params == op.count ? &function : nullptr;
+  }
+
+  VmOptions options_;
+  std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> caches_;
+  std::unique_ptr<Value, FreeStack> stack_;
+  std::vector<Frame> frames_;
+  std::vector<Memo> memo_;
+  std::vector<Scope> scopes_;
+  std::vector<Undo> undo_;
+  std::string dynamic_key_;
+  uint64_t next_scope_ = 0;
+
+  // Of the evaluation that runs.
+  const internal::ByteCode* code_ = nullptr;
+  Arena* arena_ = nullptr;
+  const Function* function_ = nullptr;
+  uint64_t scope_ = 0;
+  int64_t steps_left_ = 0;
+  Value results_;
+  Error error_;
+};
+
+bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
+  const Op* const ops = code_->ops.data();
+  const Value* const constants = code_->constants_end();
+  Arena& arena = *arena_;
+  const Op* op = ops + function_->entry;
+  const auto get = [&](int32_t operand) -> const Value& {
+    return (operand >= 0 ? registers : constants)[operand];
+  };
+
+  while (true) {
+    switch (op->code) {
+      case OpCode::kMove: {
+        const Value value = get(op->a);
+        Share(value);
+        registers[op->c] = value;
+        ++op;
+        continue;
+      }
+      case OpCode::kMoveOnce: {
+        const Value value = get(op->a);
+        Value& target = registers[op->c];
+        if (target.is_undefined()) [[likely]] {
+          Share(value);
+          target = value;
+        } else if (!Equal(target, value)) {
+          return Refuse(Conflict("complete rules must not produce multiple outputs"));
+        }
+        ++op;
+        continue;
+      }
+      case OpCode::kDot: {
+        const Value value = Lookup(get(op->a), get(op->b));
+        registers[op->c] = value;
+        if (value.is_undefined()) break;
+        ++op;
+        continue;
+      }
+      case OpCode::kEqual:
+        if (!SameValue(get(op->a), get(op->b))) break;
+        ++op;
+        continue;
+      case OpCode::kNotEqual:
+        if (SameValue(get(op->a), get(op->b))) break;
+        ++op;
+        continue;
+      case OpCode::kIsType:
+        if (get(op->a).type() != static_cast<Type>(op->flag)) break;
+        ++op;
+        continue;
+      case OpCode::kIsDefined:
+        if (get(op->a).is_undefined()) break;
+        ++op;
+        continue;
+      case OpCode::kIsUndefined:
+        if (!get(op->a).is_undefined()) break;
+        ++op;
+        continue;
+      case OpCode::kLen: {
+        const Value value = get(op->a);
+        if (!value.is_collection()) break;
+        registers[op->c] = Value::Int(static_cast<int64_t>(value.size()));
+        ++op;
+        continue;
+      }
+      case OpCode::kMakeArray:
+        registers[op->c] = NewArray(arena, op->extra);
+        if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
+        ++op;
+        continue;
+      case OpCode::kMakeObject:
+        registers[op->c] = NewObject(arena, 0);
+        if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
+        ++op;
+        continue;
+      case OpCode::kMakeSet:
+        registers[op->c] = NewSet(arena, 0);
+        if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
+        ++op;
+        continue;
+      case OpCode::kArrayAppend: {
+        const Value value = get(op->a);
+        if (value.is_undefined() || !registers[op->c].is_array()) break;
+        const Edit edit = ArrayAppend(arena, registers[op->c], value);
+        if (edit != Edit::kOk) [[unlikely]]
+          return RefuseEdit(edit);
+        ++op;
+        continue;
+      }
+      case OpCode::kObjectInsert: {
+        const Value value = get(op->a), key = get(op->b);
+        if (value.is_undefined() || key.is_undefined() || !registers[op->c].is_object()) break;
+        const Edit edit = ObjectInsert(arena, registers[op->c], key, value);
+        if (edit != Edit::kOk) [[unlikely]]
+          return RefuseEdit(edit);
+        ++op;
+        continue;
+      }
+      case OpCode::kObjectInsertOnce: {
+        const Value value = get(op->a), key = get(op->b);
+        if (value.is_undefined() || key.is_undefined() || !registers[op->c].is_object()) break;
+        if (!InsertOnce(registers[op->c], key, value)) return false;
+        ++op;
+        continue;
+      }
+      case OpCode::kObjectMerge: {
+        const Value a = get(op->a), b = get(op->b);
+        if (!a.is_object() || !b.is_object()) {
+          return Refuse(Conflict("base and virtual documents must be objects to be merged"));
+        }
+        Value merged;
+        const Edit edit = internal::Merge(arena, b, a, merged);
+        if (edit != Edit::kOk) [[unlikely]]
+          return RefuseEdit(edit);
+        registers[op->c] = merged;
+        ++op;
+        continue;
+      }
+      case OpCode::kSetAdd: {
+        const Value value = get(op->a);
+        if (value.is_undefined() || !registers[op->c].is_set()) break;
+        const Edit edit = SetAdd(arena, registers[op->c], value);
+        if (edit != Edit::kOk) [[unlikely]]
+          return RefuseEdit(edit);
+        ++op;
+        continue;
+      }
+      case OpCode::kResultAdd: {
+        const Value value = get(op->a);
+        if (value.is_undefined()) break;
+        const Edit edit = ArrayAppend(arena, results_, value);
+        if (edit != Edit::kOk) [[unlikely]]
+          return RefuseEdit(edit);
+        ++op;
+        continue;
+      }
+      case OpCode::kJump:
+        break;
+      case OpCode::kScanBegin: {
+        const Value collection = get(op->a);
+        if (collection.type() >= Type::kObject) {
+          internal::EnsureSorted(collection);
+          Freeze(collection);
+        }
+        if (!Load(collection, 0, registers[op->c], registers[op->extra])) break;
+        registers[op->b] = collection;
+        registers[op->b + 1] = Value::Int(0);
+        ++op;
+        continue;
+      }
+      case OpCode::kScanNext: {
+        const Value collection = registers[op->b];
+        const int64_t position = registers[op->b + 1].int_value() + 1;
+        if (!Load(collection, static_cast<size_t>(position), registers[op->c],
+                  registers[op->extra])) {
+          ++op;
+          continue;
+        }
+        registers[op->b + 1] = Value::Int(position);
+        steps_left_ -= op - (ops + op->jump);
+        if (steps_left_ < 0) [[unlikely]]
+          return Refuse(OutOfSteps());
+        break;
+      }
+      case OpCode::kCall: {
+        const Function& callee = code_->functions[op->extra];
+        const int32_t* const operands = code_->args.data() + op->a;
+        const bool memoize = op->count == 2;
+        if (memoize) {
+          const Memo& memo = memo_[op->extra];
+          if (memo.scope == scope_ && memo.input.IsSame(get(operands[0])) &&
+              memo.data.IsSame(get(operands[1]))) {
+            registers[op->c] = memo.result;
+            if (memo.result.is_undefined()) break;
+            ++op;
+            continue;
+          }
+        }
+        Value* const frame = Enter(op, callee, registers, operands, op->count, memoize);
+        if (frame == nullptr) [[unlikely]]
+          return false;
+        registers = frame;
+        op = ops + callee.entry;
+        continue;
+      }
+      case OpCode::kCallDynamic: {
+        const Function* const callee = FindDynamic(*op, registers);
+        if (callee == nullptr) {
+          registers[op->c] = Value();
+          break;
+        }
+        Value* const frame =
+            Enter(op, *callee, registers, code_->args.data() + op->a, op->count, false);
+        if (frame == nullptr) [[unlikely]]
+          return false;
+        registers = frame;
+        op = ops + callee->entry;
+        continue;
+      }
+      case OpCode::kReturn: {
+        const Value result = get(op->a);
+        Share(result);
+        const Frame frame = frames_.back();
+        frames_.pop_back();
+        if (frame.memoize) {
+          // The callee never writes what it was called with but by With, which has ended.
+          const int32_t* const operands = code_->args.data() + frame.call->a;
+          const auto outer = [&](int32_t operand) {
+            return (operand >= 0 ? frame.registers : constants)[operand];
+          };
+          Memoize(*function_, outer(operands[0]), outer(operands[1]), result);
+        }
+        function_ = frame.function;
+        registers = frame.registers;
+        op = frame.call;
+        registers[op->c] = result;
+        if (result.is_undefined()) break;
+        ++op;
+        continue;
+      }
+      case OpCode::kBuiltin: {
+        std::array<Value, kMaxBuiltinArity> arguments;
+        const int32_t* const operands = code_->args.data() + op->a;
+        bool undefined = false;
+        for (size_t i = 0; i < op->count; ++i) {
+          arguments[i] = get(operands[i]);
+          undefined |= arguments[i].is_undefined();
+        }
+        if (undefined) {
+          registers[op->c] = Value();
+          break;
+        }
+        const Value result = code_->builtins[op->extra]->function(context, arguments.data());
+        registers[op->c] = result;
+        if (!result.is_undefined()) [[likely]] {
+          ++op;
+          continue;
+        }
+        if (steps_left_ < 0) return Refuse(OutOfSteps());
+        if (arena.exhausted()) return Refuse(OutOfMemory());
+        if (context.has_error()) {
+          if (options_.strict_builtin_errors) {
+            return Refuse(
+                {Code::kFailedPrecondition, "eval_builtin_error",
+                 Where() + std::string(code_->builtins[op->extra]->name) + ": " + context.error()});
+          }
+          context.ClearError();
+        }
+        break;
+      }
+      case OpCode::kCompare: {
+        const Value a = get(op->a), b = get(op->b);
+        if (a.is_undefined() || b.is_undefined()) {
+          registers[op->c] = Value();
+          break;
+        }
+        registers[op->c] = Value::Bool(Holds(static_cast<Comparison>(op->flag), a, b));
+        ++op;
+        continue;
+      }
+      case OpCode::kCompareJump: {
+        const Value a = get(op->a), b = get(op->b);
+        if (a.is_undefined() || b.is_undefined() ||
+            !Holds(static_cast<Comparison>(op->flag), a, b)) {
+          break;
+        }
+        ++op;
+        continue;
+      }
+      case OpCode::kWithBegin: {
+        const Value value = get(op->a);
+        Value& local = registers[op->c];
+        Value replaced = value;
+        if (op->extra != kNone) {
+          if (value.is_undefined()) break;
+          const Edit edit =
+              internal::Upsert(arena, local, code_->paths[op->extra], value, replaced);
+          if (edit != Edit::kOk) [[unlikely]]
+            return RefuseEdit(edit);
+        }
+        Share(replaced);
+        registers[op->b] = local;
+        local = replaced;
+        PushScope();
+        ++op;
+        continue;
+      }
+      case OpCode::kWithEnd:
+        registers[op->c] = registers[op->b];
+        PopScope();
+        ++op;
+        continue;
+      case OpCode::kHalt:
+        return true;
+    }
+    op = ops + op->jump;
+  }
+}
+
+Vm::Vm(const VmOptions& options) : machine_(std::make_unique<Machine>(options)) {}
+Vm::~Vm() = default;
+
+Result<Value> Vm::EvalResultSet(const Program& program, uint32_t entrypoint, Value input,
+                                int64_t time_unix_ns, Arena& arena) {
+  return machine_->Run(program, entrypoint, input, time_unix_ns, arena);
+}
+
+Result<Value> Vm::Eval(const Program& program, uint32_t entrypoint, Value input,
+                       int64_t time_unix_ns, Arena& arena) {
+  AEGIS_TRY(const Value results, machine_->Run(program, entrypoint, input, time_unix_ns, arena));
+  return results.At(0).Get("result");
+}
+
+}  // namespace aegis::rego
