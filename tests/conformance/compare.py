@@ -110,6 +110,11 @@ class Aegis:
             return [f"the compiler gave {len(answers)} answers to {len(cases)} bundles"]
         return [answer for answer in answers if answer != "ok"]
 
+    def decide(self, cases):
+        lines = "".join(f"{case.bundle}\t{text}\n" for case in cases for text in case.inputs)
+        command = [TOOL, "decide", self.public, KEY_ID, SCOPE]
+        return run(command, input=lines.encode()).stdout.decode().split("\n")[:-1]
+
 
 class Report:
     def __init__(self):
@@ -173,7 +178,8 @@ def main(arguments=None):
         if refused:
             print("policies were refused:", *refused[:SHOWN], sep="\n  ")
             return 1
-        return compare(cases, {"opa": ask_opa(cases, aegis.public, SCOPE)})
+        opa = ask_opa(cases, aegis.public, SCOPE)
+        return compare(cases, {"opa": opa, "aegis": aegis.decide(cases)})
 
 
 if __name__ == "__main__":
