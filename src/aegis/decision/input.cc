@@ -13,28 +13,12 @@ using rego::MakeStringView;
 using rego::ObjectBuilder;
 using rego::Value;
 
-// Made once: a key's hash is part of its handle.
-struct Keys {
-  Value org = MakeStringView("org"), tenant = MakeStringView("tenant"),
-        agent = MakeStringView("agent"), chain = MakeStringView("chain"),
-        door = MakeStringView("door"), tool = MakeStringView("tool"),
-        action = MakeStringView("action"), params = MakeStringView("params"),
-        request = MakeStringView("request"), session = MakeStringView("session"),
-        time = MakeStringView("time"), id = MakeStringView("id"), labels = MakeStringView("labels"),
-        type = MakeStringView("type"), method = MakeStringView("method"),
-        host = MakeStringView("host"), path = MakeStringView("path"),
-        headers = MakeStringView("headers"), unix_ns = MakeStringView("unix_ns"),
-        weekday = MakeStringView("weekday"), local = MakeStringView("local"),
-        user = MakeStringView("user");
-  std::array<Value, 7> weekdays = {
-      MakeStringView("sun"), MakeStringView("mon"), MakeStringView("tue"), MakeStringView("wed"),
-      MakeStringView("thu"), MakeStringView("fri"), MakeStringView("sat")};
-};
-
-const Keys& K() {
-  static const Keys* const keys = new Keys;
-  return *keys;
-}
+constexpr std::array<std::string_view, InputPlan::kPartCount> kPartNames = {
+    "action",  "agent",   "chain",  "door", "org", "params",
+    "request", "session", "tenant", "time", "tool"};
+constexpr std::array<std::string_view, InputPlan::kWordCount> kWords = {
+    "id",      "labels",  "type", "user", "agent", "headers", "host", "method", "path", "local",
+    "unix_ns", "weekday", "sun",  "mon",  "tue",   "wed",     "thu",  "fri",    "sat"};
 
 void PutDigits(char* at, int64_t value, int digits) {
   for (int i = digits - 1; i >= 0; --i, value /= 10) at[i] = static_cast<char>('0' + value % 10);
@@ -68,29 +52,30 @@ void PutRfc3339(char* text, int64_t days, int64_t millis_of_day) {
 // turn a deny into an allow.
 class Builder {
  public:
-  Builder(const Call& call, Arena& arena) : call_(call), arena_(arena) {}
+  Builder(const Call& call, const InputPlan& plan, Arena& arena)
+      : call_(call), plan_(plan), arena_(arena) {}
 
   bool failed() const { return failed_; }
 
-  Value Input(InputParts parts) {
+  Value Input() {
     const identity::Principal& principal = *call_.principal;
-    ObjectBuilder input(arena_, 11);
+    ObjectBuilder input(arena_, InputPlan::kPartCount);
     // In order of their names, so that nothing has to be sorted later.
-    if (parts.Has(InputPart::kAction)) Put(input, K().action, MakeStringView(call_.action));
-    if (parts.Has(InputPart::kAgent)) Put(input, K().agent, Agent());
-    if (parts.Has(InputPart::kChain)) Put(input, K().chain, Chain());
-    if (parts.Has(InputPart::kDoor)) Put(input, K().door, MakeStringView(DoorName(call_.door)));
-    if (parts.Has(InputPart::kOrg)) Put(input, K().org, MakeStringView(principal.org));
-    if (parts.Has(InputPart::kParams)) Put(input, K().params, OrEmpty(call_.params));
-    if (parts.Has(InputPart::kRequest) && !call_.method.empty()) {
-      Put(input, K().request, Request());
+    if (Has(InputPlan::kAction)) Part(input, InputPlan::kAction, MakeStringView(call_.action));
+    if (Has(InputPlan::kAgent)) Part(input, InputPlan::kAgent, Agent());
+    if (Has(InputPlan::kChain)) Part(input, InputPlan::kChain, Chain());
+    if (Has(InputPlan::kDoor)) Part(input, InputPlan::kDoor, MakeStringView(DoorName(call_.door)));
+    if (Has(InputPlan::kOrg)) Part(input, InputPlan::kOrg, MakeStringView(principal.org));
+    if (Has(InputPlan::kParams)) Part(input, InputPlan::kParams, OrEmpty(call_.params));
+    if (Has(InputPlan::kRequest) && !call_.method.empty()) {
+      Part(input, InputPlan::kRequest, Request());
     }
-    if (parts.Has(InputPart::kSession) && !call_.session.empty()) {
-      Put(input, K().session, Session());
+    if (Has(InputPlan::kSession) && !call_.session.empty()) {
+      Part(input, InputPlan::kSession, Session());
     }
-    if (parts.Has(InputPart::kTenant)) Put(input, K().tenant, MakeStringView(principal.tenant));
-    if (parts.Has(InputPart::kTime)) Put(input, K().time, Time());
-    if (parts.Has(InputPart::kTool)) Put(input, K().tool, MakeStringView(call_.tool));
+    if (Has(InputPlan::kTenant)) Part(input, InputPlan::kTenant, MakeStringView(principal.tenant));
+    if (Has(InputPlan::kTime)) Part(input, InputPlan::kTime, Time());
+    if (Has(InputPlan::kTool)) Part(input, InputPlan::kTool, MakeStringView(call_.tool));
     return Whole(input.Build());
   }
 
@@ -99,7 +84,12 @@ class Builder {
     if (value.is_undefined()) failed_ = true;
     return value;
   }
+  bool Has(InputPlan::Part part) const { return plan_.reached[part]; }
+  Value W(int word) const { return plan_.words[static_cast<size_t>(word)]; }
   void Put(ObjectBuilder& object, Value key, Value value) { object.Add(key, Whole(value)); }
+  void Part(ObjectBuilder& input, InputPlan::Part part, Value value) {
+    Put(input, plan_.parts[part], value);
+  }
   static Value OrEmpty(Value object) {
     return object.is_undefined() ? Value::EmptyObject() : object;
   }
@@ -111,8 +101,8 @@ class Builder {
 
   Value Agent() {
     ObjectBuilder agent(arena_, 2);
-    Put(agent, K().id, MakeStringView(call_.principal->agent));
-    Put(agent, K().labels, OrEmpty(call_.agent_labels));
+    Put(agent, W(InputPlan::kId), MakeStringView(call_.principal->agent));
+    Put(agent, W(InputPlan::kLabels), OrEmpty(call_.agent_labels));
     return agent.Build();
   }
 
@@ -122,8 +112,9 @@ class Builder {
     rego::ArrayBuilder chain(arena_, links.size());
     for (const identity::ChainLink& link : links) {
       ObjectBuilder entry(arena_, 2);
-      Put(entry, K().id, MakeStringView(link.id));
-      Put(entry, K().type, link.type == "agent" ? K().agent : K().user);
+      Put(entry, W(InputPlan::kId), MakeStringView(link.id));
+      Put(entry, W(InputPlan::kType),
+          link.type == "agent" ? W(InputPlan::kAgentWord) : W(InputPlan::kUser));
       chain.Add(Whole(entry.Build()));
     }
     return chain.Build();
@@ -182,16 +173,16 @@ class Builder {
 
   Value Request() {
     ObjectBuilder request(arena_, 4);
-    Put(request, K().headers, Headers());
-    Put(request, K().host, CleanText(call_.host));
-    Put(request, K().method, CleanText(call_.method));
-    Put(request, K().path, CleanText(call_.path));
+    Put(request, W(InputPlan::kHeaders), Headers());
+    Put(request, W(InputPlan::kHost), CleanText(call_.host));
+    Put(request, W(InputPlan::kMethod), CleanText(call_.method));
+    Put(request, W(InputPlan::kPath), CleanText(call_.path));
     return request.Build();
   }
 
   Value Session() {
     ObjectBuilder session(arena_, 1);
-    Put(session, K().id, MakeStringView(call_.session));
+    Put(session, W(InputPlan::kId), MakeStringView(call_.session));
     return session.Build();
   }
 
@@ -206,29 +197,50 @@ class Builder {
     if (local == nullptr) return Value();
     PutRfc3339(local, days, rest / 1'000'000);
     // 1970-01-01 was a Thursday.
-    const size_t weekday = static_cast<size_t>(((days + 4) % 7 + 7) % 7);
+    const int weekday = static_cast<int>(((days + 4) % 7 + 7) % 7);
     ObjectBuilder time(arena_, 3);
-    Put(time, K().local, MakeStringView({local, 24}));
-    Put(time, K().unix_ns, Value::Int(call_.time_unix_ns));
-    Put(time, K().weekday, K().weekdays[weekday]);
+    Put(time, W(InputPlan::kLocal), MakeStringView({local, 24}));
+    Put(time, W(InputPlan::kUnixNs), Value::Int(call_.time_unix_ns));
+    Put(time, W(InputPlan::kWeekday), W(InputPlan::kSunday + weekday));
     return time.Build();
   }
 
   const Call& call_;
+  const InputPlan& plan_;
   Arena& arena_;
   bool failed_ = false;
 };
 
 }  // namespace
 
-Result<Value> BuildInput(const Call& call, InputParts parts, Arena& arena) {
+InputPlan InputPlan::For(const rego::Program& program, uint32_t entrypoint) {
+  InputPlan plan = All();
+  for (size_t i = 0; i < kPartNames.size(); ++i) {
+    plan.reached[i] = program.ReachesInput(entrypoint, kPartNames[i]);
+    if (const Value own = program.Intern(kPartNames[i]); !own.is_undefined()) plan.parts[i] = own;
+  }
+  for (size_t i = 0; i < kWords.size(); ++i) {
+    if (const Value own = program.Intern(kWords[i]); !own.is_undefined()) plan.words[i] = own;
+  }
+  return plan;
+}
+
+InputPlan InputPlan::All() {
+  InputPlan plan;
+  plan.reached.fill(true);
+  for (size_t i = 0; i < kPartNames.size(); ++i) plan.parts[i] = MakeStringView(kPartNames[i]);
+  for (size_t i = 0; i < kWords.size(); ++i) plan.words[i] = MakeStringView(kWords[i]);
+  return plan;
+}
+
+Result<Value> BuildInput(const Call& call, const InputPlan& plan, Arena& arena) {
   if (call.principal == nullptr || !IsValidUtf8(call.tool) || !IsValidUtf8(call.action) ||
       !IsValidUtf8(call.session)) {
     return Fail(Code::kInvalidArgument, "call_malformed",
                 "the call's tool, action or session is not UTF-8");
   }
-  Builder builder(call, arena);
-  const Value built = builder.Input(parts);
+  Builder builder(call, plan, arena);
+  const Value built = builder.Input();
   if (builder.failed()) {
     return Fail(Code::kResourceExhausted, "call_too_large",
                 "the call needs more memory than a decision may have");

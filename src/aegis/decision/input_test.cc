@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "aegis/decision/input_use.h"
-
 namespace aegis::decision {
 namespace {
 
@@ -24,9 +22,16 @@ class InputTest : public testing::Test {
     call_.time_unix_ns = 1'795'532'645'123'456'789;  // 2026-11-24T15:04:05.123456789Z
   }
 
-  std::string Json(InputParts parts = InputParts::All()) {
-    const Result<rego::Value> input = BuildInput(call_, parts, arena_);
+  std::string Json(const InputPlan& plan = InputPlan::All()) {
+    const Result<rego::Value> input = BuildInput(call_, plan, arena_);
     return input ? rego::ToJson(*input) : std::string(input.error().reason);
+  }
+
+  static InputPlan Only(std::initializer_list<InputPlan::Part> parts) {
+    InputPlan plan = InputPlan::All();
+    plan.reached.fill(false);
+    for (const InputPlan::Part part : parts) plan.reached[part] = true;
+    return plan;
   }
 
   Arena arena_;
@@ -67,19 +72,15 @@ TEST_F(InputTest, WhatIsNotThereIsLeftOut) {
 }
 
 TEST_F(InputTest, OnlyTheAskedParts) {
-  InputParts parts = InputParts::None();
-  EXPECT_EQ(Json(parts), "{}");
-  parts.Add(InputPart::kTool);
-  parts.Add(InputPart::kParams);
-  EXPECT_EQ(Json(parts), R"({"params":{"amount":4200},"tool":"stripe"})");
+  EXPECT_EQ(Json(Only({})), "{}");
+  EXPECT_EQ(Json(Only({InputPlan::kTool, InputPlan::kParams})),
+            R"({"params":{"amount":4200},"tool":"stripe"})");
 }
 
 TEST_F(InputTest, Times) {
   const auto time = [this](int64_t unix_ns) {
     call_.time_unix_ns = unix_ns;
-    InputParts parts = InputParts::None();
-    parts.Add(InputPart::kTime);
-    return Json(parts);
+    return Json(Only({InputPlan::kTime}));
   };
   EXPECT_EQ(
       time(951'782'400'000'000'000),
@@ -96,9 +97,7 @@ TEST_F(InputTest, TextThatIsNotUtf8) {
   call_.method = "GET";
   call_.path = "/\xff";
   call_.headers = headers;
-  InputParts parts = InputParts::None();
-  parts.Add(InputPart::kRequest);
-  EXPECT_EQ(Json(parts),
+  EXPECT_EQ(Json(Only({InputPlan::kRequest})),
             "{\"request\":{\"headers\":{\"x-a\":\"caf\xef\xbf\xbd "
             "\xe2\x82\xac\xef\xbf\xbd\xef\xbf\xbd\"},\"host\":\"\","
             "\"method\":\"GET\",\"path\":\"/\xef\xbf\xbd\"}}");
@@ -113,7 +112,7 @@ TEST_F(InputTest, NoPartIsLostWhenTheArenaIsFull) {
   size_t refused = 0;
   for (size_t limit = 64; limit < 64 * 1024; limit += 64) {
     Arena small(64, limit);
-    const Result<rego::Value> input = BuildInput(call_, InputParts::All(), small);
+    const Result<rego::Value> input = BuildInput(call_, InputPlan::All(), small);
     if (input) {
       EXPECT_EQ(input->size(), 10u) << limit;
       EXPECT_EQ(input->Get("request").Get("headers").Get("x").string_value().size(), 200u * 41 - 2);
@@ -123,63 +122,6 @@ TEST_F(InputTest, NoPartIsLostWhenTheArenaIsFull) {
     }
   }
   EXPECT_GT(refused, 0u);
-}
-
-// {"static":{"strings":[tool, params, x]},"plans":…} with these statements in its one block.
-std::string Plan(std::string_view statements, std::string_view functions = "") {
-  return R"({"static":{"strings":[{"value":"tool"},{"value":"params"},{"value":"x"}]},)"
-         R"("plans":{"plans":[{"name":"p","blocks":[{"stmts":[)" +
-         std::string(statements) + R"(]}]}]},"funcs":{"funcs":[)" + std::string(functions) + "]}}";
-}
-
-constexpr std::string_view kDotTool =
-    R"({"type":"DotStmt","stmt":{"source":{"type":"local","value":0},"key":{"type":"string_index","value":0},"target":5}})";
-
-InputParts Tool() {
-  InputParts parts = InputParts::None();
-  parts.Add(InputPart::kTool);
-  return parts;
-}
-
-TEST(InputUse, FollowsLookUpsByConstants) {
-  EXPECT_EQ(InputUse(Plan("")), InputParts::None());
-  EXPECT_EQ(InputUse(Plan(kDotTool)), Tool());
-  EXPECT_EQ(InputUse(Plan(R"({"type":"NotStmt","stmt":{"block":{"stmts":[)" +
-                          std::string(kDotTool) + "]}}}")),
-            Tool());
-  EXPECT_EQ(InputUse(Plan(R"({"type":"BlockStmt","stmt":{"blocks":[{"stmts":[)" +
-                          std::string(kDotTool) + "]}]}}")),
-            Tool());
-  EXPECT_EQ(
-      InputUse(Plan(
-          R"({"type":"CallStmt","stmt":{"func":"f","args":[{"type":"local","value":0}],"result":3}})",
-          R"({"name":"f","params":[0,1],"blocks":[{"stmts":[)" + std::string(kDotTool) + "]}]}")),
-      Tool());
-  EXPECT_EQ(InputUse(Plan(R"({"type":"MakeNumberIntStmt","stmt":{"value":0,"target":4}})")),
-            InputParts::None());
-}
-
-TEST(InputUse, AnythingElseIsAll) {
-  for (
-      const std::string_view statement :
-      {R"({"type":"AssignVarStmt","stmt":{"source":{"type":"local","value":0},"target":4}})",
-       R"({"type":"AssignVarStmt","stmt":{"source":{"type":"local","value":4},"target":0}})",
-       R"({"type":"DotStmt","stmt":{"source":{"type":"local","value":0},"key":{"type":"local","value":3},"target":5}})",
-       R"({"type":"DotStmt","stmt":{"source":{"type":"local","value":2},"key":{"type":"local","value":0},"target":5}})",
-       R"({"type":"DotStmt","stmt":{"source":{"type":"local","value":0},"key":{"type":"string_index","value":9},"target":5}})",
-       R"({"type":"ScanStmt","stmt":{"source":0,"key":3,"value":4,"block":{"stmts":[]}}})",
-       R"({"type":"WithStmt","stmt":{"local":0,"path":[0],"value":{"type":"local","value":3},"block":{"stmts":[]}}})",
-       R"({"type":"CallStmt","stmt":{"func":"count","args":[{"type":"local","value":0}],"result":3}})",
-       R"({"type":"CallStmt","stmt":{"func":"f","args":[{"type":"local","value":2},{"type":"local","value":0}],"result":3}})",
-       R"({"type":"ReturnLocalStmt","stmt":{"source":0}})",
-       R"({"type":"ResultSetAddStmt","stmt":{"value":0}})", R"({"type":"NewStmt","stmt":{}})",
-       R"({"type":"DotStmt"})", "7"}) {
-    EXPECT_EQ(InputUse(Plan(statement, R"({"name":"f","params":[0,1]})")), InputParts::All())
-        << statement;
-  }
-  EXPECT_EQ(InputUse(""), InputParts::All());
-  EXPECT_EQ(InputUse("{}"), InputParts::All());
-  EXPECT_EQ(InputUse(Plan("", R"({"name":"f","params":[]})")), InputParts::All());
 }
 
 }  // namespace

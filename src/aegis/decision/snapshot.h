@@ -29,8 +29,10 @@ class Snapshot {
   };
   // Reads a bundle (.tar.gz bytes), checks its signature over all of its files, loads its plan and
   // finds the entrypoint aegis/decision.
-  // Errors: those of rego::ReadBundle and rego::Program::Load; bundle_no_plan, bundle_no_entrypoint.
-  static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle, const Options& options);
+  // Errors: those of rego::ReadBundle and rego::Program::Load; bundle_no_plan,
+  // bundle_no_entrypoint, bundle_scope (the verifier is another tenant's).
+  static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle,
+                                                      const Options& options);
   ~Snapshot();
 
   const std::string& tenant() const;
@@ -50,10 +52,11 @@ class Evaluator {
  public:
   Evaluator();
   ~Evaluator();
-  // The returned views live until the next Evaluate or Reset. Never fails: what goes wrong is a deny
-  // with Reason::kPolicyError.
+  // The returned views live until the next Evaluate or Reset. Never fails: what goes wrong is a
+  // deny with Reason::kPolicyError.
   Decision Evaluate(const Snapshot& snapshot, const Call& call);
   // Arena for what belongs to the call being decided (params, labels); Evaluate does not reset it.
+  // At most 64 MiB; what does not fit is a deny with Reason::kPolicyError.
   Arena& arena();
   void Reset();
 

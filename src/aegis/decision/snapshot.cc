@@ -1,0 +1,103 @@
+#include "aegis/decision/snapshot.h"
+
+#include <optional>
+#include <utility>
+
+#include "aegis/decision/document.h"
+#include "aegis/decision/input.h"
+#include "aegis/rego/bundle.h"
+#include "aegis/rego/program.h"
+#include "aegis/rego/vm.h"
+
+namespace aegis::decision {
+namespace {
+
+constexpr std::string_view kEntrypoint = "aegis/decision";
+
+// Memory of one call: its params, its input and all that the policy makes of them.
+constexpr size_t kArenaChunkBytes = 64 * 1024;
+constexpr size_t kArenaLimitBytes = size_t{64} << 20;
+
+// "the policy failed: eval_step_limit". The engine's own message may quote values of the call.
+Decision Failed(std::string_view reason, Arena& arena) {
+  constexpr std::string_view kPrefix = "the policy could not be evaluated: ";
+  char* const text = static_cast<char*>(arena.Allocate(kPrefix.size() + reason.size(), 1));
+  if (text == nullptr) return PolicyError("the policy could not be evaluated");
+  kPrefix.copy(text, kPrefix.size());
+  reason.copy(text + kPrefix.size(), reason.size());
+  return PolicyError({text, kPrefix.size() + reason.size()});
+}
+
+}  // namespace
+
+struct Snapshot::Impl {
+  std::string tenant;
+  std::string policy_version;
+  std::string bundle_sha256;
+  std::unique_ptr<const rego::Program> program;
+  uint32_t entrypoint = 0;
+  InputPlan input_plan;
+};
+
+Snapshot::Snapshot(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Snapshot::~Snapshot() = default;
+
+Result<std::shared_ptr<const Snapshot>> Snapshot::Load(std::string_view bytes,
+                                                       const Options& options) {
+  if (options.verifier != nullptr && options.verifier->scope != options.tenant) {
+    return Fail(Code::kFailedPrecondition, "bundle_scope",
+                "bundles of the tenant " + options.tenant +
+                    " would be checked with another scope; configure the tenant's name as scope");
+  }
+  AEGIS_TRY(rego::Bundle bundle, rego::ReadBundle(bytes, options.verifier));
+  if (bundle.plan_json.empty()) {
+    return Fail(Code::kInvalidArgument, "bundle_no_plan",
+                "the bundle has no plan.json; build it with `opa build -t plan -e aegis/decision`");
+  }
+  auto impl = std::make_unique<Impl>();
+  AEGIS_TRY(impl->program, rego::Program::Load(bundle.plan_json, bundle.data_json));
+  const std::optional<uint32_t> entrypoint = impl->program->FindEntrypoint(kEntrypoint);
+  if (!entrypoint) {
+    return Fail(
+        Code::kInvalidArgument, "bundle_no_entrypoint",
+        "the bundle's plan has no entrypoint aegis/decision; build it with `-e aegis/decision`");
+  }
+  impl->tenant = options.tenant;
+  impl->policy_version = std::move(bundle.manifest.revision);
+  impl->bundle_sha256 = std::move(bundle.sha256);
+  impl->entrypoint = *entrypoint;
+  impl->input_plan = InputPlan::For(*impl->program, *entrypoint);
+  return std::shared_ptr<const Snapshot>(new Snapshot(std::move(impl)));
+}
+
+const std::string& Snapshot::tenant() const { return impl_->tenant; }
+const std::string& Snapshot::policy_version() const { return impl_->policy_version; }
+const std::string& Snapshot::bundle_sha256() const { return impl_->bundle_sha256; }
+
+struct Evaluator::Impl {
+  Arena arena{kArenaChunkBytes, kArenaLimitBytes};
+  rego::Vm vm;
+};
+
+Evaluator::Evaluator() : impl_(std::make_unique<Impl>()) {}
+Evaluator::~Evaluator() = default;
+
+Decision Evaluator::Evaluate(const Snapshot& snapshot, const Call& call) {
+  const Snapshot::Impl& policy = *snapshot.impl_;
+  Arena& arena = impl_->arena;
+  // One tenant's policy must never judge another tenant's call, whatever mistake led here.
+  if (AEGIS_BUG(call.principal != nullptr && call.principal->tenant != policy.tenant)) {
+    return PolicyError("the call is of another tenant than the policy");
+  }
+  const Result<rego::Value> input = BuildInput(call, policy.input_plan, arena);
+  if (!input) return Failed(input.error().reason, arena);
+  const Result<rego::Value> document =
+      impl_->vm.Eval(*policy.program, policy.entrypoint, *input, call.time_unix_ns, arena);
+  if (!document) return Failed(document.error().reason, arena);
+  return TranslateDocument(*document);
+}
+
+Arena& Evaluator::arena() { return impl_->arena; }
+void Evaluator::Reset() { impl_->arena.Reset(); }
+
+}  // namespace aegis::decision
