@@ -1,5 +1,9 @@
 #include "aegis/net/http1_grammar.h"
 
+#include <time.h>
+
+#include <cstdio>
+
 #include "aegis/base/text.h"
 
 namespace aegis::net {
@@ -114,6 +118,20 @@ std::string_view CheckGovernedPath(std::string_view path) {
     start = end + 1;
   }
   return {};
+}
+
+std::string FormatHttpDate(int64_t unix_seconds) {
+  const time_t time = unix_seconds;
+  tm parts{};
+  ::gmtime_r(&time, &parts);
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::array<char, 96> text{};
+  const int size = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                                 kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
+                                 parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return {text.data(), static_cast<size_t>(size)};
 }
 
 std::string_view StatusPhrase(int status) {

@@ -43,6 +43,9 @@ std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_spa
 // '/', '\', '%' and control bytes, bytes that are not UTF-8 once decoded. The text is static.
 std::string_view CheckGovernedPath(std::string_view path);
 
+// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT".
+std::string FormatHttpDate(int64_t unix_seconds);
+
 // The standard phrase of a status, e.g. "Not Found"; "Status" for an unknown one.
 std::string_view StatusPhrase(int status);
 

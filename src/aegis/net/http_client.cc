@@ -1,7 +1,9 @@
 #include "aegis/net/http_client.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -31,14 +33,22 @@ class Deadline {
   std::chrono::steady_clock::time_point end_;
 };
 
-// Whether the descriptor became ready before the deadline.
-bool WaitFor(int fd, short events, const Deadline& deadline) {
+enum class Waited : uint8_t { kReady, kTimedOut, kInterrupted };
+
+// Waits until `fd` is ready, the deadline has passed, or `interrupt` is readable.
+Waited WaitFor(int fd, short events, const Deadline& deadline, int interrupt) {
   while (true) {
-    pollfd item{fd, events, 0};
-    const int ready = ::poll(&item, 1, deadline.left_ms());
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
+    pollfd items[2] = {{fd, events, 0}, {interrupt, POLLIN, 0}};
+    const int ready = ::poll(items, 2, deadline.left_ms());
+    if (ready > 0) return items[1].revents != 0 ? Waited::kInterrupted : Waited::kReady;
+    if (ready == 0) return Waited::kTimedOut;
+    if (errno != EINTR) return Waited::kTimedOut;
   }
+}
+
+Error WaitError(Waited waited, std::string message) {
+  if (waited == Waited::kInterrupted) return {Code::kCancelled, "interrupted", "interrupted"};
+  return {Code::kDeadlineExceeded, "timeout", std::move(message)};
 }
 
 struct Url {
@@ -72,6 +82,7 @@ Result<Url> ParseUrl(const std::string& text) {
 struct HttpClient::Impl {
   Options options;
   std::map<std::string, FileDescriptor> connections;  // idle ones by authority
+  FileDescriptor interrupt{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 
   // Why an attempt failed, and whether it may be repeated on a fresh connection.
   struct Failure {
@@ -86,9 +97,9 @@ struct HttpClient::Impl {
     }
     AEGIS_TRY(FileDescriptor fd, StartConnect(*address));
     const Deadline own(std::min<int64_t>(options.connect_timeout_ms, deadline.left_ms()));
-    if (!WaitFor(fd.get(), POLLOUT, own)) {
-      return Fail(Code::kDeadlineExceeded, "timeout",
-                  "no connection to " + url.address + " in time");
+    if (const Waited waited = WaitFor(fd.get(), POLLOUT, own, interrupt.get());
+        waited != Waited::kReady) {
+      return Fail(WaitError(waited, "no connection to " + url.address + " in time"));
     }
     if (const int error = ConnectResult(fd.get()); error != 0) {
       return Fail(
@@ -103,6 +114,10 @@ struct HttpClient::Impl {
     return tl::unexpected<Failure>(Failure{Error{code, reason, std::move(message)}, stale});
   }
 
+  static tl::unexpected<Failure> Failed(Error error) {
+    return tl::unexpected<Failure>(Failure{std::move(error), false});
+  }
+
   // Sends and receives on `fd`; sets `*reusable` when the connection may serve again.
   tl::expected<HttpResponse, Failure> Exchange(int fd, const Url& url, const std::string& method,
                                                std::string_view message, const Deadline& deadline,
@@ -112,8 +127,9 @@ struct HttpClient::Impl {
       if (sent >= 0) {
         message.remove_prefix(static_cast<size_t>(sent));
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!WaitFor(fd, POLLOUT, deadline)) {
-          return Failed(Code::kDeadlineExceeded, "timeout", url.address + " takes no more bytes");
+        if (const Waited waited = WaitFor(fd, POLLOUT, deadline, interrupt.get());
+            waited != Waited::kReady) {
+          return Failed(WaitError(waited, url.address + " takes no more bytes"));
         }
       } else if (errno != EINTR) {
         // The server may have answered and closed before it read all.
@@ -192,8 +208,9 @@ struct HttpClient::Impl {
           return response;
         }
       }
-      if (!WaitFor(fd, POLLIN, deadline)) {
-        return Failed(Code::kDeadlineExceeded, "timeout", url.address + " did not answer in time");
+      if (const Waited waited = WaitFor(fd, POLLIN, deadline, interrupt.get());
+          waited != Waited::kReady) {
+        return Failed(WaitError(waited, url.address + " did not answer in time"));
       }
       std::array<char, 16 * 1024> buffer;
       const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
@@ -214,6 +231,12 @@ HttpClient::HttpClient(Options options) : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
 }
 HttpClient::~HttpClient() = default;
+
+void HttpClient::Interrupt() {
+  const uint64_t one = 1;
+  // Never read again: every later wait ends at once.
+  [[maybe_unused]] const ssize_t written = ::write(impl_->interrupt.get(), &one, sizeof one);
+}
 
 Result<HttpResponse> HttpClient::Send(const std::string& url_text, const HttpRequest& request,
                                       int timeout_ms) {

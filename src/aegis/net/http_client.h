@@ -1,5 +1,5 @@
 // A blocking HTTP/1.1 client for the CLI, the bundle poller and the demo's agents. Plain TCP.
-// Connections are kept alive and reused per host. Not thread-safe: one per thread.
+// Connections are kept alive and reused per host. One thread at a time, but for Interrupt.
 #pragma once
 
 #include <memory>
@@ -21,8 +21,11 @@ class HttpClient {
   ~HttpClient();
 
   // `url`: "http://host:port" (a path in it is put before request.path).
-  // Errors: bad_url, connect_failed, timeout, bad_response, response_too_large.
+  // Errors: bad_url, connect_failed, timeout, bad_response, response_too_large, interrupted.
   Result<HttpResponse> Send(const std::string& url, const HttpRequest& request, int timeout_ms);
+
+  // Ends a Send that runs, and every later one, with the error "interrupted". Any thread.
+  void Interrupt();
 
  private:
   struct Impl;

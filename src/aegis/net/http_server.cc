@@ -23,21 +23,6 @@ constexpr size_t kReadBytes = 16 * 1024;
 constexpr int kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 1 << 20;
 
-// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT".
-std::string HttpDate() {
-  const time_t now = ::time(nullptr);
-  tm parts{};
-  ::gmtime_r(&now, &parts);
-  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  std::array<char, 64> text{};
-  const int size = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-                                 kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
-                                 parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
-  return {text.data(), static_cast<size_t>(size)};
-}
-
 class Connection;
 
 // One thread of the server: its loop and its connections. Responders refer to it weakly.
@@ -255,7 +240,8 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
     close_after_ = !keep_alive;
     const bool bodyless = response.status == 204 || response.status == 304 || response.status < 200;
     output_ = "HTTP/1.1 " + std::to_string(response.status) + " " +
-              std::string(StatusPhrase(response.status)) + "\r\nDate: " + HttpDate() + "\r\n";
+              std::string(StatusPhrase(response.status)) +
+              "\r\nDate: " + FormatHttpDate(::time(nullptr)) + "\r\n";
     for (const auto& [name, value] : response.headers.fields) {
       // A handler's mistake must not become a second response.
       if (AEGIS_BUG(!IsToken(name) || !IsFieldValue(value))) continue;
@@ -328,6 +314,7 @@ class HttpServerImpl final : public HttpServer {
   Status Bind() {
     AEGIS_TRY(SocketAddress address, ResolveAddress(options_.address));
     const int threads = std::max(1, options_.threads);
+    if (threads > 1) AEGIS_RETURN_IF_ERROR(CheckAddressFree(address));
     for (int i = 0; i < threads; ++i) {
       AEGIS_TRY(FileDescriptor fd, ListenTcp(address, threads > 1));
       if (i == 0) address = LocalAddress(fd.get());  // the others share the port that 0 stood for

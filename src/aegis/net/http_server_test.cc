@@ -218,6 +218,19 @@ TEST(HttpClientTest, KeptConnectionThatTheServerClosedIsReplaced) {
   EXPECT_TRUE(client.Send(Url(*server), Get("/"), 1000).has_value());
 }
 
+TEST(HttpClientTest, InterruptEndsAWaitingSend) {
+  std::promise<void> called;
+  auto silent = Serve([&](HttpRequest, Responder) { called.set_value(); });
+  HttpClient client;
+  std::thread interrupter([&] {
+    called.get_future().wait();
+    client.Interrupt();
+  });
+  EXPECT_EQ(client.Send(Url(*silent), Get("/"), 60'000).error().reason, "interrupted");
+  interrupter.join();
+  EXPECT_EQ(client.Send(Url(*silent), Get("/"), 60'000).error().reason, "interrupted");
+}
+
 TEST(HttpMessageTest, QueryParam) {
   HttpRequest request;
   request.query = "a=1&b%20c=x+y%21&d";

@@ -92,6 +92,12 @@ Result<FileDescriptor> ListenTcp(const SocketAddress& address, bool reuse_port) 
   return fd;
 }
 
+Status CheckAddressFree(const SocketAddress& address) {
+  if (address.port() == 0) return Ok();
+  AEGIS_RETURN_IF_ERROR(ListenTcp(address, false));
+  return Ok();
+}
+
 SocketAddress LocalAddress(int fd) {
   SocketAddress out;
   out.size = sizeof out.storage;

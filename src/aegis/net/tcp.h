@@ -31,6 +31,10 @@ Result<SocketAddress> ResolveAddress(const std::string& address);
 // A listening socket that does not block, with SO_REUSEADDR, and SO_REUSEPORT if asked for.
 // Errors: address_in_use, io_error.
 Result<FileDescriptor> ListenTcp(const SocketAddress& address, bool reuse_port);
+// Whether the address can be bound by one socket alone; to be asked before binding it with
+// SO_REUSEPORT, which would share it with any other process that does the same. Errors:
+// address_in_use, io_error.
+Status CheckAddressFree(const SocketAddress& address);
 SocketAddress LocalAddress(int fd);
 
 // Begins to connect; the socket becomes writable when that is settled, then ConnectResult tells.

@@ -1,0 +1,427 @@
+#include "aegis/gateway/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "aegis/gateway/problem.h"
+#include "aegis/gateway/worker.h"
+#include "aegis/net/http1_grammar.h"
+
+namespace aegis::gateway {
+namespace {
+
+using net::BodyKind;
+
+constexpr size_t kFirstRead = 4 * 1024;
+constexpr size_t kBodyRead = 16 * 1024;
+constexpr int kLingerMs = 2'000;
+constexpr size_t kLingerBytes = 1 << 20;
+
+bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+}  // namespace
+
+Connection::Connection(Worker& worker)
+    : worker_(worker),
+      timer_([](void* self) { static_cast<Connection*>(self)->OnTimer(); }, this),
+      parser_(worker.limits().http),
+      input_(worker.buffers()),
+      collected_(worker.buffers()),
+      leftover_(worker.buffers()),
+      exchange_(worker, *this) {}
+
+void Connection::Start(FileDescriptor socket) {
+  if (!watch_.Open(worker_.loop(), std::move(socket), this)) return Close();
+  timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
+  watch_.WaitReadable();
+}
+
+void Connection::Drain() {
+  draining_ = true;
+  if (state_ == State::kIdle) Close();
+}
+
+void Connection::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  timer_.Disarm();
+  exchange_.OnClientGone();
+  ReleaseBody();
+  watch_.Close();
+  input_.Release();
+  worker_.Remove(this);
+}
+
+void Connection::Abort() {
+  // A reset, not an orderly end: an answer without a length must not look whole.
+  const linger hard{1, 0};
+  if (watch_.is_open()) ::setsockopt(watch_.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  Close();
+}
+
+void Connection::OnTimer() {
+  switch (state_) {
+    case State::kHead:
+      return Refuse(408, "request_timeout", "the head of the request did not arrive in time");
+    case State::kBody:
+      return Refuse(408, "request_timeout", "the body of the request did not arrive in time");
+    default:
+      return Close();
+  }
+}
+
+void Connection::OnReadable() {
+  switch (state_) {
+    case State::kIdle:
+    case State::kHead:
+      return ReadHead();
+    case State::kBody:
+      return ReadBody();
+    case State::kBusy:
+      return exchange_.wants_client_input() ? exchange_.OnClientReadable() : CheckGone();
+    case State::kAnswering:
+      return CheckGone();
+    case State::kLinger:
+      return ReadAway();
+    case State::kClosed:
+      return;
+  }
+}
+
+void Connection::OnWritable() {
+  if (state_ == State::kAnswering) return FlushAnswer();
+  if (state_ == State::kBusy) exchange_.OnClientWritable();
+}
+
+void Connection::ReadHead() {
+  input_.Reserve(input_.empty() ? kFirstRead : 1);
+  const ssize_t got = ::recv(watch_.fd(), input_.room(), input_.room_size(), 0);
+  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
+  if (got <= 0) return Close();
+  input_.Commit(static_cast<size_t>(got));
+  ProcessInput();
+}
+
+// Requests that arrived together are worked off in a loop, not by recursion.
+void Connection::ProcessInput() {
+  if (processing_) {
+    again_ = true;
+    return;
+  }
+  processing_ = true;
+  do {
+    again_ = false;
+    ParseHead();
+  } while (again_ && (state_ == State::kIdle || state_ == State::kHead));
+  processing_ = false;
+}
+
+void Connection::ParseHead() {
+  if (state_ == State::kIdle) {
+    state_ = State::kHead;
+    started_ns_ = worker_.pipeline().clock().MonotonicNanos();
+    timer_.Arm(worker_.loop(), worker_.limits().head_timeout_ms);
+  }
+  switch (parser_.Parse(input_.data(), input_.size())) {
+    case net::ParseStatus::kNeedMore:
+      return watch_.WaitReadable();
+    case net::ParseStatus::kError:
+      return Refuse(parser_.error().status, parser_.error().reason, parser_.error().detail);
+    case net::ParseStatus::kDone:
+      break;
+  }
+  const net::RequestHead& request = parser_.head();
+  body_.Start(request.body, request.content_length, net::ChunkDecoder::Trailers::kRefuse);
+  body_at_ = request.bytes;
+  body_bytes_ = 0;
+  stream_at_ = 0;
+  state_ = State::kBusy;
+  timer_.Disarm();
+  exchange_.OnHead();
+}
+
+void Connection::CollectBody(BodyType type) {
+  const net::RequestHead& request = parser_.head();
+  body_type_ = type;
+  judged_ = type == BodyType::kJson || type == BodyType::kForm;
+  in_place_ = request.body == BodyKind::kLength &&
+              request.content_length <= input_.capacity() - request.bytes;
+  if (judged_ && request.body == BodyKind::kLength &&
+      request.content_length > worker_.limits().max_body_bytes) {
+    return Refuse(413, "body_too_large", "the body is larger than the gateway judges");
+  }
+  state_ = State::kBody;
+  if (request.expect_continue && !body_.done() && body_at_ == input_.size()) {
+    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    // Nothing else is on its way to the agent, so that these few bytes fit.
+    if (::send(watch_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0) return Close();
+  }
+  AdvanceBody();
+}
+
+// Takes the framing off `bytes`, as far as the body goes. False: it was refused.
+bool Connection::TakeBody(std::string_view bytes, bool keep_pieces, size_t* used) {
+  *used = 0;
+  while (!body_.done() && *used < bytes.size()) {
+    size_t consumed = 0;
+    std::string_view piece;
+    if (!body_.Next(bytes.substr(*used), &consumed, &piece)) {
+      Refuse(400, body_.error().reason, body_.error().detail);
+      return false;
+    }
+    *used += consumed;
+    body_bytes_ += piece.size();
+    if (judged_ && body_bytes_ > worker_.limits().max_body_bytes) {
+      Refuse(413, "body_too_large", "the body is larger than the gateway judges");
+      return false;
+    }
+    if (keep_pieces) collected_.Append(piece);
+  }
+  return true;
+}
+
+std::string_view Connection::CollectedBody() {
+  if (!in_place_) return collected_.view();
+  const size_t head_bytes = parser_.head().bytes;
+  return input_.view().substr(head_bytes, body_at_ - head_bytes);
+}
+
+// Goes on with what input_ holds and judges, or waits for more.
+void Connection::AdvanceBody() {
+  size_t used = 0;
+  if (!TakeBody(input_.view().substr(body_at_), !in_place_, &used)) return;
+  body_at_ += used;
+  if (!AccountBody()) return;
+  if (!judged_ && !CollectedBody().empty()) {
+    switch (LookAtBody(CollectedBody())) {
+      case Looks::kOpaque:
+        return ReadyToJudge();
+      case Looks::kUnknown:
+        break;
+      case Looks::kLikeJson:
+        // Whatever it is declared as, a tool may read it as JSON; so policy must.
+        judged_ = true;
+        body_type_ = BodyType::kJson;
+        if (body_bytes_ + body_.left() > worker_.limits().max_body_bytes) {
+          return Refuse(413, "body_too_large", "the body is larger than the gateway judges");
+        }
+        break;
+    }
+  }
+  if (body_.done()) return ReadyToJudge();
+  if (!timer_.armed()) timer_.Arm(worker_.loop(), worker_.limits().body_timeout_ms);
+  watch_.WaitReadable();
+}
+
+bool Connection::AccountBody() {
+  if (collected_.capacity() <= accounted_) return true;
+  const size_t more = collected_.capacity() - accounted_;
+  if (!worker_.AddBuffered(more)) {
+    Refuse(503, "overloaded", "too many request bodies are being received; try again");
+    return false;
+  }
+  accounted_ += more;
+  return true;
+}
+
+void Connection::ReadBody() {
+  ssize_t got = 0;
+  if (in_place_) {
+    // Room was made sure of; bytes of a next request may come along.
+    got = ::recv(watch_.fd(), input_.room(), input_.room_size(), 0);
+    if (got > 0) input_.Commit(static_cast<size_t>(got));
+  } else {
+    std::array<char, kBodyRead> buffer;
+    size_t wanted = buffer.size();
+    if (body_.kind() == BodyKind::kLength) {
+      wanted = static_cast<size_t>(std::min<uint64_t>(wanted, body_.left()));
+    }
+    got = ::recv(watch_.fd(), buffer.data(), wanted, 0);
+    if (got > 0) {
+      const std::string_view bytes(buffer.data(), static_cast<size_t>(got));
+      size_t used = 0;
+      if (!TakeBody(bytes, true, &used)) return;
+      leftover_.Append(bytes.substr(used));
+    }
+  }
+  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
+  if (got <= 0) return Close();
+  AdvanceBody();
+}
+
+void Connection::ReadyToJudge() {
+  timer_.Disarm();
+  state_ = State::kBusy;
+  stream_at_ = collected_.size();
+  const bool at_once = processing_;
+  // From here on readable means a next request, or that the agent left.
+  watch_.WaitReadable();
+  exchange_.OnBody(body_type_, CollectedBody(), body_.done(), at_once);
+}
+
+RelayClient::Piece Connection::NextBodyPiece(std::string_view* piece) {
+  using Piece = RelayClient::Piece;
+  while (!body_.done()) {
+    const bool from_input = body_at_ < input_.size();
+    std::string_view bytes =
+        from_input ? input_.view().substr(body_at_) : collected_.view().substr(stream_at_);
+    if (bytes.empty()) {
+      collected_.Clear();
+      stream_at_ = 0;
+      collected_.Reserve(kBodyRead);
+      size_t wanted = collected_.room_size();
+      if (body_.kind() == BodyKind::kLength) {
+        wanted = static_cast<size_t>(std::min<uint64_t>(wanted, body_.left()));
+      }
+      const ssize_t got = ::recv(watch_.fd(), collected_.room(), wanted, 0);
+      if (got < 0 && WouldBlock()) {
+        watch_.WaitReadable();
+        return Piece::kBlocked;
+      }
+      if (got <= 0) return Piece::kGone;
+      collected_.Commit(static_cast<size_t>(got));
+      bytes = collected_.view();
+    }
+    size_t consumed = 0;
+    if (!body_.Next(bytes, &consumed, piece)) return Piece::kBroken;
+    (from_input ? body_at_ : stream_at_) += consumed;
+    if (body_.done()) {
+      // What came along with the end of a chunked body begins the next request.
+      if (!from_input) leftover_.Append(collected_.view().substr(stream_at_));
+      watch_.WaitReadable();
+    }
+    if (!piece->empty()) return Piece::kData;
+  }
+  return Piece::kDone;
+}
+
+void Connection::CheckGone() {
+  char byte = 0;
+  const ssize_t got = ::recv(watch_.fd(), &byte, 1, MSG_PEEK);
+  // Data is the next request; it stays where it is until its turn.
+  if (got == 0 || (got < 0 && !WouldBlock())) return Close();
+  if (got < 0) watch_.WaitReadable();
+}
+
+bool Connection::may_keep_alive() const {
+  return parser_.head().keep_alive && body_.done() && !draining_ && !worker_.draining();
+}
+
+void Connection::Refuse(int status, std::string_view reason, std::string_view detail) {
+  std::string text;
+  Problem problem;
+  problem.status = status;
+  problem.reason = reason;
+  problem.detail = detail;
+  AppendProblem(problem, text);
+  Answer answer;
+  answer.status = status;
+  answer.content_type = "application/problem+json";
+  answer.body = text;
+  answer.close = true;
+  Send(answer);
+}
+
+// A request that is refused by its head alone: what of its body is here already need not cost the
+// connection.
+void Connection::SkipReceivedBody() {
+  while (!body_.done() && body_at_ < input_.size()) {
+    size_t consumed = 0;
+    std::string_view piece;
+    if (!body_.Next(input_.view().substr(body_at_), &consumed, &piece)) return;
+    body_at_ += consumed;
+  }
+}
+
+void Connection::Send(const Answer& answer) {
+  timer_.Disarm();
+  if (!answer.close) SkipReceivedBody();
+  // What is left of the body unread cannot be told from a next request.
+  close_after_ = answer.close || !may_keep_alive();
+  std::string& out = answer_;
+  out.assign("HTTP/1.1 ");
+  out.append(std::to_string(answer.status)).append(" ").append(net::StatusPhrase(answer.status));
+  out.append("\r\nDate: ").append(worker_.HttpDate());
+  out.append("\r\nContent-Type: ").append(answer.content_type);
+  out.append("\r\nContent-Length: ").append(std::to_string(answer.body.size())).append("\r\n");
+  out.append(answer.headers);
+  if (close_after_) {
+    out.append("Connection: close\r\n");
+  } else if (parser_.head().minor_version == 0) {
+    out.append("Connection: keep-alive\r\n");
+  }
+  out.append("\r\n");
+  if (state_ == State::kHead || parser_.head().method != "HEAD") out.append(answer.body);
+  state_ = State::kAnswering;
+  out_.Clear();
+  out_.Add(out);
+  FlushAnswer();
+}
+
+void Connection::FlushAnswer() {
+  switch (out_.Flush(watch_.fd())) {
+    case Outbox::Result::kSent:
+      break;
+    case Outbox::Result::kBlocked:
+      timer_.Arm(worker_.loop(), worker_.limits().idle_timeout_ms);
+      return watch_.WaitWritable();
+    case Outbox::Result::kFailed:
+      return Close();
+  }
+  timer_.Disarm();
+  exchange_.OnAnswered();
+  if (close_after_) return BeginLinger();
+  NextRequest();
+}
+
+void Connection::OnAnswered(bool reusable) {
+  if (!reusable || !may_keep_alive()) return BeginLinger();
+  NextRequest();
+}
+
+void Connection::NextRequest() {
+  input_.Consume(body_at_);
+  input_.Append(leftover_.view());
+  ReleaseBody();
+  parser_.Reset();
+  state_ = State::kIdle;
+  if (input_.empty()) {
+    input_.Release();
+    timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
+    return watch_.WaitReadable();
+  }
+  input_.Compact();
+  ProcessInput();
+}
+
+void Connection::ReleaseBody() {
+  collected_.Release();
+  leftover_.Release();
+  worker_.SubtractBuffered(accounted_);
+  accounted_ = 0;
+}
+
+void Connection::BeginLinger() {
+  ReleaseBody();
+  input_.Release();
+  ::shutdown(watch_.fd(), SHUT_WR);
+  state_ = State::kLinger;
+  lingered_ = 0;
+  timer_.Arm(worker_.loop(), kLingerMs);
+  watch_.WaitReadable();
+}
+
+void Connection::ReadAway() {
+  std::array<char, kBodyRead> buffer;
+  const ssize_t got = ::recv(watch_.fd(), buffer.data(), buffer.size(), 0);
+  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
+  if (got <= 0) return Close();
+  lingered_ += static_cast<size_t>(got);
+  if (lingered_ > kLingerBytes) return Close();
+  watch_.WaitReadable();
+}
+
+}  // namespace aegis::gateway

@@ -1,0 +1,394 @@
+#include "aegis/gateway/exchange.h"
+
+#include <charconv>
+
+#include "aegis/base/ids.h"
+#include "aegis/gateway/connection.h"
+#include "aegis/gateway/problem.h"
+#include "aegis/gateway/worker.h"
+#include "aegis/net/http1_grammar.h"
+
+namespace aegis::gateway {
+namespace {
+
+using decision::Outcome;
+using decision::Reason;
+using net::BodyKind;
+using net::FieldId;
+
+constexpr std::string_view kSessionField = "x-aegis-session";
+constexpr std::string_view kCrlf = "\r\n";
+constexpr size_t kMaxSessionBytes = 256;
+
+bool IsForwardedMethod(std::string_view method) {
+  return method == "GET" || method == "POST" || method == "PUT" || method == "PATCH" ||
+         method == "DELETE" || method == "HEAD" || method == "OPTIONS";
+}
+
+void AppendNumber(std::string& out, uint64_t number) {
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+}  // namespace
+
+Exchange::Exchange(Worker& worker, Connection& connection)
+    : worker_(worker),
+      connection_(connection),
+      relay_(*this, worker.loop(), worker.limits(), worker.metrics()) {}
+
+Exchange::~Exchange() { StopWaiting(); }
+
+void Exchange::StopWaiting() {
+  if (pending_) pending_->waiter = nullptr;
+  pending_ = nullptr;
+}
+
+void Exchange::OnHead() {
+  const net::RequestHead& head = connection_.head();
+  worker_.metrics().requests_in_flight.Add(1);
+  counted_ = true;
+  settled_ = false;
+  worker_.pipeline().Begin(&head, connection_.started_ns(), &ticket_);
+  route_ = FindRoute(head.path, &action_storage_);
+  if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
+  if (route_.door == Door::kNone) {
+    return AnswerProblem(404, "no_such_path",
+                         "the gateway serves /tools/<tool>/<action> and /v1/decisions");
+  }
+  if (!CheckMethod()) return;
+
+  const Pipeline::Credential credential = Pipeline::FindCredential(head);
+  credential_in_authorization_ = credential.in_authorization;
+  auto caller = worker_.pipeline().Authenticate(credential);
+  if (!caller) return AnswerUnauthenticated(caller.error(), false);
+  caller_ = *std::move(caller);
+
+  Refusal refusal;
+  const BodyType type = ClassifyBody(head, &refusal);
+  if (refusal.status != 0) {
+    return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+  }
+  if (route_.door == Door::kProxy && (!caller_.agent || caller_.agent->suspended)) {
+    // Refused whatever it wants: the body is not worth receiving.
+    return Judge(route_.tool, route_.action, {}, {});
+  }
+  if (route_.door != Door::kProxy && type != BodyType::kJson) {
+    return AnswerProblem(415, "json_needed", "send a JSON object as application/json", true);
+  }
+  state_ = State::kReceiving;
+  connection_.CollectBody(type);
+}
+
+bool Exchange::CheckMethod() {
+  const std::string_view method = connection_.head().method;
+  if (route_.door == Door::kProxy) {
+    if (IsForwardedMethod(method)) return true;
+    AnswerProblem(405, "method_not_allowed",
+                  "tools are called with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", true);
+    return false;
+  }
+  if (method == "POST") return true;
+  AnswerProblem(405, "method_not_allowed", "this path takes POST only", true);
+  return false;
+}
+
+void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool at_once) {
+  body_ = body;
+  body_complete_ = complete;
+  if (!at_once) {
+    // Settings may have changed while the body came: who calls is asked again, as of now.
+    auto caller = worker_.pipeline().Authenticate(Pipeline::FindCredential(connection_.head()));
+    if (!caller) return AnswerUnauthenticated(caller.error(), false);
+    caller_ = *std::move(caller);
+  }
+  switch (route_.door) {
+    case Door::kProxy:
+      return JudgeToolCall(type);
+    case Door::kDecision:
+      return JudgeDecisionRequest();
+    case Door::kDecisionResult:
+      return TakeResult();
+    case Door::kNone:
+      return;
+  }
+}
+
+void Exchange::JudgeToolCall(BodyType type) {
+  const net::RequestHead& head = connection_.head();
+  Refusal refusal;
+  const rego::Value params =
+      BuildParams(type, body_, head.query, worker_.pipeline().arena(), &refusal);
+  if (params.is_undefined()) {
+    return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+  }
+  const net::HeaderField* session = head.Find(kSessionField);
+  const std::string_view session_id = session ? session->value : std::string_view();
+  if (session_id.size() > kMaxSessionBytes) {
+    return AnswerProblem(400, "bad_session", "X-Aegis-Session is longer than 256 bytes", true);
+  }
+  Judge(route_.tool, route_.action, params, session_id);
+}
+
+void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value params,
+                     std::string_view session) {
+  Pipeline::Input input;
+  input.caller = &caller_;
+  input.tool = tool;
+  input.action = action;
+  input.params = params;
+  input.session = session;
+  if (route_.door == Door::kProxy) {
+    input.head = &connection_.head();
+  } else {
+    input.door = decision::Door::kSdk;
+  }
+  pending_ = worker_.pipeline().Judge(input, this, &ticket_);
+  caller_ = Caller();
+  if (!pending_) {
+    return AnswerProblem(503, "audit_unavailable",
+                         "the decision cannot be recorded, so that the call may not go on");
+  }
+  BuildDecisionHeaders();
+  state_ = State::kRecording;
+}
+
+void Exchange::OnRecorded(bool durable) {
+  pending_ = nullptr;
+  if (!durable) {
+    ticket_.proceeds = false;
+    return AnswerProblem(503, "audit_unavailable",
+                         "the decision cannot be recorded, so that the call may not go on");
+  }
+  if (route_.door == Door::kDecision) return AnswerDecision();
+  if (!ticket_.proceeds) return AnswerDenied();
+  Forward();
+}
+
+void Exchange::BuildDecisionHeaders() {
+  std::string& out = decision_headers_;
+  out.assign("X-Aegis-Decision: ");
+  out.append(ticket_.proceeds ? "allow" : decision::OutcomeName(ticket_.outcome));
+  out.append("\r\nX-Aegis-Decision-Id: ").append(ticket_.id.text());
+  if (!ticket_.policy_version.empty() && net::IsFieldValue(ticket_.policy_version)) {
+    out.append("\r\nX-Aegis-Policy-Version: ").append(ticket_.policy_version);
+  }
+  if (ticket_.shadowed) {
+    out.append("\r\nX-Aegis-Shadow: ").append(decision::OutcomeName(ticket_.outcome));
+  }
+  out.append(kCrlf);
+}
+
+void Exchange::Forward() {
+  const net::RequestHead& head = connection_.head();
+  const StringMap<Tool>& tools = worker_.pipeline().state()->tools;
+  const auto found = tools.find(ticket_.tool);
+  if (found == tools.end()) {
+    Settle(404, "tool_unknown");
+    return AnswerProblem(404, "tool_unknown", "no tool of this name is registered");
+  }
+  if (!found->second.problem.empty()) {
+    Settle(502, "upstream_unreachable");
+    return AnswerProblem(502, "upstream_unreachable", "the tool's address cannot be resolved");
+  }
+  const bool streams = !body_complete_;
+  const bool chunked = streams && head.body == BodyKind::kChunked;
+  BuildUpstreamHead(found->second, chunked, streams ? head.content_length : body_.size(),
+                    head.body != BodyKind::kNone && !chunked);
+  state_ = State::kForwarding;
+  Relay::Request request;
+  request.pool = worker_.PoolFor(found->second);
+  request.method = head.method;
+  request.head = upstream_head_;
+  request.body = body_;
+  request.streams = streams;
+  request.chunked = chunked;
+  request.extra_headers = decision_headers_;
+  request.client_minor_version = head.minor_version;
+  request.client_keep_alive = head.keep_alive && !worker_.draining();
+  relay_.Start(request);
+}
+
+void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length, bool has_length) {
+  const net::RequestHead& head = connection_.head();
+  std::string& out = upstream_head_;
+  out.assign(head.method).append(" ").append(tool.path_prefix).append(route_.rest);
+  if (head.has_query) out.append("?").append(head.query);
+  out.append(" HTTP/1.1\r\nhost: ").append(tool.host).append(kCrlf);
+  for (const net::HeaderField& field : head.fields) {
+    switch (field.id) {
+      case FieldId::kAegis:
+      case FieldId::kConnection:
+      case FieldId::kContentLength:
+      case FieldId::kExpect:
+      case FieldId::kHost:
+      case FieldId::kKeepAlive:
+      case FieldId::kProxyAuthenticate:
+      case FieldId::kProxyAuthorization:
+      case FieldId::kProxyConnection:
+      case FieldId::kTe:
+      case FieldId::kTraceparent:
+      case FieldId::kTrailer:
+      case FieldId::kTransferEncoding:
+      case FieldId::kUpgrade:
+        continue;
+      case FieldId::kAuthorization:
+        // The agent's own credential; beside X-Aegis-Token it is the tool's.
+        if (credential_in_authorization_) continue;
+        break;
+      case FieldId::kTracestate:
+        if (!ticket_.forward_tracestate) continue;
+        break;
+      default:
+        break;
+    }
+    if (field.nominated) continue;
+    out.append(field.name).append(": ").append(field.value).append(kCrlf);
+  }
+  const telemetry::TraceContext span = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);
+  out.append("traceparent: ").append(telemetry::Traceparent(span).text()).append(kCrlf);
+  if (chunked) {
+    out.append("transfer-encoding: chunked\r\n");
+  } else if (has_length) {
+    out.append("content-length: ");
+    AppendNumber(out, length);
+    out.append(kCrlf);
+  }
+  out.append(kCrlf);
+}
+
+RelayClient::Piece Exchange::NextBodyPiece(std::string_view* piece) {
+  return connection_.NextBodyPiece(piece);
+}
+int Exchange::client_fd() const { return connection_.fd(); }
+void Exchange::AwaitClientWritable() { connection_.AwaitWritable(); }
+
+void Exchange::OnRelayDone(bool reusable) {
+  Settle(relay_.status(), {});
+  End();
+  connection_.OnAnswered(reusable);
+}
+
+void Exchange::OnRelayFailed(int status, std::string_view reason, std::string_view detail) {
+  Settle(status, reason);
+  AnswerProblem(status, reason, detail);
+}
+
+void Exchange::OnRelayAborted(std::string_view reason) {
+  Settle(relay_.status(), reason);
+  End();
+  connection_.Abort();
+}
+
+void Exchange::OnClientGone() {
+  if (state_ == State::kForwarding) {
+    relay_.Cancel();
+    Settle(relay_.status(), "client_gone");
+  } else if (state_ == State::kRecording && ticket_.proceeds && route_.door == Door::kProxy) {
+    Settle(0, "client_gone");
+  }
+  End();
+}
+
+void Exchange::Settle(int status, std::string_view error) {
+  if (settled_) return;
+  settled_ = true;
+  Pipeline::OutcomeFigures figures;
+  figures.status = status;
+  figures.error = error;
+  if (state_ == State::kForwarding) {
+    figures.request_bytes = relay_.request_bytes();
+    figures.response_bytes = relay_.response_bytes();
+  }
+  worker_.pipeline().RecordOutcome(ticket_, ticket_.id.text(), figures);
+}
+
+void Exchange::End() {
+  StopWaiting();
+  state_ = State::kIdle;
+  caller_ = Caller();
+  body_ = {};
+  if (!counted_) return;
+  counted_ = false;
+  worker_.metrics().requests_in_flight.Add(-1);
+  worker_.metrics().request_duration.Observe(worker_.pipeline().clock().MonotonicNanos() -
+                                             ticket_.started_ns);
+}
+
+void Exchange::AnswerDenied() {
+  if (ticket_.reason == Reason::kTokenInvalid) {
+    return AnswerUnauthenticated(Error{Code::kUnauthenticated, "agent_unknown", ticket_.message},
+                                 true);
+  }
+  text_.clear();
+  Problem problem;
+  problem.status = 403;
+  problem.reason = decision::ReasonName(ticket_.reason);
+  problem.detail = ticket_.message;
+  problem.decision_id = ticket_.id.text();
+  problem.rule = ticket_.rule;
+  AppendProblem(problem, text_);
+  Connection::Answer answer;
+  answer.status = 403;
+  answer.content_type = "application/problem+json";
+  answer.headers = decision_headers_;
+  answer.body = text_;
+  connection_.Send(answer);
+}
+
+void Exchange::AnswerUnauthenticated(const Error& error, bool recorded) {
+  if (error.code != Code::kUnauthenticated) {
+    return AnswerProblem(503, error.reason, error.message);
+  }
+  if (!recorded) {
+    worker_.metrics().CountDecision(static_cast<size_t>(Outcome::kDeny),
+                                    static_cast<size_t>(Reason::kTokenInvalid));
+    worker_.logger().Warn("token refused", {{"token_error", error.reason}});
+  }
+  text_.clear();
+  Problem problem;
+  problem.status = 401;
+  problem.reason = decision::ReasonName(Reason::kTokenInvalid);
+  problem.detail = error.message;
+  problem.token_error = error.reason;
+  if (recorded) problem.decision_id = ticket_.id.text();
+  AppendProblem(problem, text_);
+  // RFC 6750 §3: no error code when no credential was given.
+  std::string headers = "WWW-Authenticate: Bearer realm=\"aegis\"";
+  if (error.reason != "token_missing") {
+    headers.append(", error=\"invalid_token\", error_description=\"").append(error.reason);
+    headers.append("\"");
+  }
+  headers.append(kCrlf);
+  if (recorded) headers.append(decision_headers_);
+  Connection::Answer answer;
+  answer.status = 401;
+  answer.content_type = "application/problem+json";
+  answer.headers = headers;
+  answer.body = text_;
+  connection_.Send(answer);
+}
+
+void Exchange::AnswerProblem(int status, std::string_view reason, std::string_view detail,
+                             bool close) {
+  text_.clear();
+  Problem problem;
+  problem.status = status;
+  problem.reason = reason;
+  problem.detail = detail;
+  const bool decided = state_ == State::kRecording || state_ == State::kForwarding;
+  if (decided) problem.decision_id = ticket_.id.text();
+  AppendProblem(problem, text_);
+  Connection::Answer answer;
+  answer.status = status;
+  answer.content_type = "application/problem+json";
+  std::string headers;
+  if (decided) headers = decision_headers_;
+  if (status == 503) headers.append("Retry-After: 1\r\n");
+  answer.headers = headers;
+  answer.body = text_;
+  answer.close = close;
+  connection_.Send(answer);
+}
+
+}  // namespace aegis::gateway

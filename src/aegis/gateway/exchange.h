@@ -1,0 +1,96 @@
+// One request's way through the gateway: route, authenticate, judge, wait for the record, then
+// forward or answer, and settle. Serves a connection request after request.
+//
+// States:
+//   kIdle       no request
+//   kReceiving  the caller is known; the body is being received
+//   kRecording  judged; nothing leaves before the record is durable
+//   kForwarding the relay works
+//
+// Threading: belongs to one worker.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "aegis/gateway/params.h"
+#include "aegis/gateway/pipeline.h"
+#include "aegis/gateway/relay.h"
+#include "aegis/gateway/route.h"
+
+namespace aegis::gateway {
+
+class Connection;
+class Worker;
+
+class Exchange final : private RecordWaiter, private RelayClient {
+ public:
+  Exchange(Worker& worker, Connection& connection);
+  ~Exchange();
+
+  // A head is there. Ends in Connection::CollectBody or an answer.
+  void OnHead();
+  // `body`: whole when `complete`, else its beginning (then it is not to be judged). Valid until
+  // the exchange is over. `at_once`: within OnHead.
+  void OnBody(BodyType type, std::string_view body, bool complete, bool at_once);
+  void OnClientReadable() { relay_.OnClientReadable(); }
+  void OnClientWritable() { relay_.OnClientWritable(); }
+  bool wants_client_input() const { return relay_.wants_client_input(); }
+  bool forwarding() const { return state_ == State::kForwarding; }
+  // The connection is gone or about to be closed.
+  void OnClientGone();
+  // The answer given by the connection (a refusal, a problem) is sent.
+  void OnAnswered() { End(); }
+
+ private:
+  enum class State : uint8_t { kIdle, kReceiving, kRecording, kForwarding };
+
+  // RecordWaiter
+  void OnRecorded(bool durable) override;
+  // RelayClient
+  Piece NextBodyPiece(std::string_view* piece) override;
+  int client_fd() const override;
+  void AwaitClientWritable() override;
+  void OnRelayDone(bool reusable) override;
+  void OnRelayFailed(int status, std::string_view reason, std::string_view detail) override;
+  void OnRelayAborted(std::string_view reason) override;
+
+  bool CheckMethod();
+  void Judge(std::string_view tool, std::string_view action, rego::Value params,
+             std::string_view session);
+  void JudgeToolCall(BodyType type);
+  void JudgeDecisionRequest();
+  void TakeResult();
+  void Forward();
+  void BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length, bool has_length);
+  void BuildDecisionHeaders();
+  void AnswerDenied();
+  void AnswerDecision();
+  void AnswerUnauthenticated(const Error& error, bool recorded);
+  void AnswerProblem(int status, std::string_view reason, std::string_view detail,
+                     bool close = false);
+  void Settle(int status, std::string_view error);
+  void End();
+  void StopWaiting();
+
+  Worker& worker_;
+  Connection& connection_;
+  Relay relay_;
+  State state_ = State::kIdle;
+  bool counted_ = false;  // in requests_in_flight
+  bool settled_ = false;  // the outcome is recorded
+  bool credential_in_authorization_ = true;
+  RecordSlot* pending_ = nullptr;
+  Route route_;
+  std::string action_storage_;
+  Caller caller_;
+  Ticket ticket_;
+  std::string_view body_;
+  bool body_complete_ = false;
+  std::string decision_headers_;
+  std::string upstream_head_;
+  std::string text_;  // bodies of own answers
+};
+
+}  // namespace aegis::gateway

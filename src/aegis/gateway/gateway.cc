@@ -1,0 +1,122 @@
+#include "aegis/gateway/gateway.h"
+
+#include <chrono>
+#include <thread>
+
+#include "aegis/gateway/worker.h"
+
+namespace aegis::gateway {
+namespace {
+
+constexpr size_t kIssuedDecisions = 20'000;
+constexpr int64_t kIssuedLifetimeNanos = 15ll * 60 * 1'000'000'000;
+
+}  // namespace
+
+telemetry::Metrics::Options MetricsOptions(size_t workers, std::string version,
+                                           std::string revision) {
+  telemetry::Metrics::Options options;
+  options.workers = workers;
+  constexpr int kOutcomeCount = static_cast<int>(decision::Outcome::kDefer) + 1;
+  for (int i = 0; i < kOutcomeCount; ++i) {
+    options.outcomes.emplace_back(decision::OutcomeName(static_cast<decision::Outcome>(i)));
+  }
+  for (int i = 0; i < decision::kReasonCount; ++i) {
+    options.reasons.emplace_back(decision::ReasonName(static_cast<decision::Reason>(i)));
+  }
+  options.version = std::move(version);
+  options.revision = std::move(revision);
+  return options;
+}
+
+Gateway::Gateway(Options options)
+    : options_(std::move(options)), issued_(kIssuedDecisions, kIssuedLifetimeNanos) {
+  if (options_.workers == 0) options_.workers = 1;
+  if (!options_.logger) options_.logger = &telemetry::NullLogger();
+}
+
+Gateway::~Gateway() { Stop(); }
+
+Result<std::unique_ptr<Gateway>> Gateway::Start(Options options) {
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(options)));
+  AEGIS_RETURN_IF_ERROR(gateway->Bind());
+  for (auto& worker : gateway->workers_) worker->Start();
+  return gateway;
+}
+
+Status Gateway::Bind() {
+  Worker::Options options;
+  options.limits = options_.limits;
+  options.max_connections = std::max<size_t>(1, options_.limits.max_connections / options_.workers);
+  options.pipeline.shadow = options_.shadow;
+  options.pipeline.producer = options_.producer;
+  options.pipeline.clock = options_.clock;
+  for (size_t i = 0; i < options_.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>(
+        options, *options_.journal, options_.metrics->worker(i), issued_, *options_.logger));
+  }
+  for (const std::string& text : options_.addresses) {
+    AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(text));
+    // Sockets that share a port would join those of another process that runs as the same user.
+    if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
+      if (i == 0)
+        address = net::LocalAddress(fd.get());  // the others share the port that 0 stood for
+      workers_[i]->Listen(std::move(fd));
+    }
+    addresses_.push_back(address.ToString());
+    if (port_ == 0) port_ = address.port();
+  }
+  return Ok();
+}
+
+void Gateway::UpdateState(std::shared_ptr<const State> state) {
+  {
+    std::lock_guard lock(mutex_);
+    state_ = state;
+  }
+  for (auto& worker : workers_) worker->SetState(state);
+}
+
+std::shared_ptr<const State> Gateway::state() const {
+  std::lock_guard lock(mutex_);
+  return state_;
+}
+
+std::string Gateway::NotReadyBecause() const {
+  std::lock_guard lock(mutex_);
+  if (draining_) return "the gateway is shutting down";
+  if (!state_) return "no settings yet: who may call is not known";
+  if (!state_->snapshot) return "no policy yet: every call is denied";
+  if (options_.journal->failed()) {
+    return "the audit journal has failed, every call is refused: " + options_.journal->last_error();
+  }
+  return {};
+}
+
+size_t Gateway::connection_count() const {
+  size_t count = 0;
+  for (const auto& worker : workers_) count += worker->connection_count();
+  return count;
+}
+
+bool Gateway::Drain(int timeout_ms) {
+  {
+    std::lock_guard lock(mutex_);
+    draining_ = true;
+  }
+  for (auto& worker : workers_) worker->BeginDrain();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (connection_count() > 0) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+void Gateway::Stop() {
+  for (auto& worker : workers_) worker->Stop();
+}
+
+}  // namespace aegis::gateway

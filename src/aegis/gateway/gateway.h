@@ -1,0 +1,83 @@
+// The data plane: listens for agents, decides and records their calls, forwards what is allowed.
+//
+// Worker threads share nothing but immutable states and the journal. A new State reaches each
+// worker between two of its events, so that a running call never sees half of a change.
+//
+// Threading: all methods may be called from any thread, but Drain, Stop and the destructor from one
+// only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "aegis/audit/journal.h"
+#include "aegis/base/result.h"
+#include "aegis/gateway/issued_decisions.h"
+#include "aegis/gateway/options.h"
+#include "aegis/gateway/state.h"
+#include "aegis/telemetry/log.h"
+#include "aegis/telemetry/metrics.h"
+
+namespace aegis::gateway {
+
+class Worker;
+
+// For the Metrics of a gateway with that many workers: names of outcomes and reasons.
+telemetry::Metrics::Options MetricsOptions(size_t workers, std::string version,
+                                           std::string revision);
+
+class Gateway {
+ public:
+  struct Options {
+    std::vector<std::string> addresses = {"127.0.0.1:8080"};  // host:port; port 0 takes a free one
+    size_t workers = 1;
+    Limits limits;
+    bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
+    std::string producer;  // of the records, as the journal's
+    audit::Journal* journal = nullptr;      // these three must outlive the gateway
+    telemetry::Metrics* metrics = nullptr;  // made with MetricsOptions(workers, …)
+    telemetry::Logger* logger = nullptr;    // nullptr: no logs
+    const Clock* clock = nullptr;           // nullptr: the system's
+  };
+  // Binds and begins to serve; without a State every call is refused (503).
+  // Errors: bad_address, address_in_use, io_error.
+  static Result<std::unique_ptr<Gateway>> Start(Options options);
+  ~Gateway();
+
+  // Takes effect within a moment on every worker.
+  void UpdateState(std::shared_ptr<const State> state);
+  std::shared_ptr<const State> state() const;
+
+  // As bound, e.g. "127.0.0.1:41234"; in the order of Options::addresses.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+  uint16_t port() const { return port_; }  // of the first address
+
+  // Why calls are not decided as they should be; empty: ready.
+  std::string NotReadyBecause() const;
+  size_t connection_count() const;
+  const Options& options() const { return options_; }
+
+  // Stops accepting, lets running calls end, and returns when all have, or after `timeout_ms`.
+  // False: some were still running.
+  bool Drain(int timeout_ms);
+  // Cuts what is left; every record that was handed over is reported before this returns.
+  void Stop();
+
+ private:
+  explicit Gateway(Options options);
+  Status Bind();
+
+  Options options_;
+  IssuedDecisions issued_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::string> addresses_;
+  uint16_t port_ = 0;
+  bool draining_ = false;  // guarded by mutex_
+  mutable std::mutex mutex_;
+  std::shared_ptr<const State> state_;  // guarded by mutex_
+};
+
+}  // namespace aegis::gateway

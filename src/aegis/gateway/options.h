@@ -1,0 +1,29 @@
+// What a gateway is told at start. Plain values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "aegis/net/http1_parser.h"
+
+namespace aegis::gateway {
+
+// Sizes in bytes, times in milliseconds.
+struct Limits {
+  net::Http1Limits http;                 // heads, of both directions
+  size_t max_body_bytes = 1 << 20;       // of bodies that are judged, which are held in memory
+  size_t max_buffered_bytes = 64 << 20;  // of all such bodies of a worker; beyond: 503
+  size_t max_connections = 8192;   // from agents, all workers together; more are closed at once
+  size_t max_idle_upstream = 256;  // kept connections per tool and worker
+
+  int head_timeout_ms = 10'000;        // from the first byte of a request to the end of its head
+  int body_timeout_ms = 60'000;        // for a body that is judged to be whole
+  int keep_alive_timeout_ms = 75'000;  // between requests
+  int connect_timeout_ms = 5'000;      // to a tool
+  int first_byte_timeout_ms = 60'000;  // from the request sent to the head of the tool's answer
+  int idle_timeout_ms = 60'000;        // no progress in either direction of a body
+  int upstream_keep_alive_ms = 60'000;
+};
+
+}  // namespace aegis::gateway

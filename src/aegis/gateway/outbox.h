@@ -1,0 +1,64 @@
+// What is on its way to a socket: a gather list with progress. The bytes belong to the caller and
+// must stay until they are sent.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <string_view>
+
+namespace aegis::gateway {
+
+class Outbox {
+ public:
+  static constexpr size_t kSlots = 32;
+  enum class Result : uint8_t { kSent, kBlocked, kFailed };
+
+  bool empty() const { return first_ == last_; }
+  size_t free_slots() const { return kSlots - last_; }
+  // Whether any byte was sent since Clear.
+  bool sent_any() const { return sent_ > 0; }
+
+  void Clear() {
+    first_ = last_ = 0;
+    sent_ = 0;
+  }
+  void Add(std::string_view bytes) {
+    if (bytes.empty()) return;
+    slots_[last_++] = {const_cast<char*>(bytes.data()), bytes.size()};
+  }
+
+  // Sends as much as the socket takes. `more`: further bytes follow at once.
+  Result Flush(int fd, bool more = false) {
+    while (first_ < last_) {
+      msghdr message{};
+      message.msg_iov = &slots_[first_];
+      message.msg_iovlen = last_ - first_;
+      const ssize_t result = ::sendmsg(fd, &message, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+      if (result < 0) {
+        if (errno == EINTR) continue;
+        return errno == EAGAIN || errno == EWOULDBLOCK ? Result::kBlocked : Result::kFailed;
+      }
+      size_t left = static_cast<size_t>(result);
+      sent_ += left;
+      while (first_ < last_ && left >= slots_[first_].iov_len) left -= slots_[first_++].iov_len;
+      if (first_ < last_) {
+        slots_[first_].iov_base = static_cast<char*>(slots_[first_].iov_base) + left;
+        slots_[first_].iov_len -= left;
+      }
+    }
+    first_ = last_ = 0;
+    return Result::kSent;
+  }
+
+ private:
+  std::array<iovec, kSlots> slots_;
+  size_t first_ = 0;
+  size_t last_ = 0;
+  size_t sent_ = 0;
+};
+
+}  // namespace aegis::gateway

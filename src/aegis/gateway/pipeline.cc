@@ -1,0 +1,239 @@
+#include "aegis/gateway/pipeline.h"
+
+#include "aegis/audit/record.h"
+#include "aegis/base/text.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::gateway {
+namespace {
+
+using decision::Outcome;
+using decision::Reason;
+using net::FieldId;
+
+constexpr std::string_view kTokenField = "x-aegis-token";
+
+decision::Decision Deny(Reason reason, std::string_view message) {
+  decision::Decision out;
+  out.outcome = Outcome::kDeny;
+  out.reason = reason;
+  out.message = message;
+  return out;
+}
+
+// What policy may see of the head: neither credentials nor Aegis's own fields.
+std::span<const decision::Header> PolicyHeaders(const net::RequestHead& head, Arena& arena) {
+  auto* headers = arena.AllocateArray<decision::Header>(head.fields.size());
+  if (!headers) return {};
+  size_t count = 0;
+  for (const net::HeaderField& field : head.fields) {
+    switch (field.id) {
+      case FieldId::kAegis:
+      case FieldId::kAuthorization:
+      case FieldId::kProxyAuthorization:
+        continue;
+      default:
+        break;
+    }
+    headers[count++] = {field.name, field.value};
+  }
+  return {headers, count};
+}
+
+rego::Value Labels(const Agent& agent, Arena& arena) {
+  if (agent.labels.empty()) return {};
+  rego::ObjectBuilder labels(arena, agent.labels.size());
+  for (const auto& [name, value] : agent.labels) {
+    labels.Add(rego::MakeStringView(name), rego::MakeStringView(value));
+  }
+  return labels.Build();
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const Options& options, Recorder& recorder, telemetry::WorkerMetrics& metrics)
+    : options_(options), recorder_(recorder), metrics_(metrics) {
+  if (!options_.clock) options_.clock = &Clock::System();
+}
+
+void Pipeline::Begin(const net::RequestHead* head, int64_t started_ns, Ticket* ticket) {
+  const net::HeaderField* parent = head ? head->Find(FieldId::kTraceparent) : nullptr;
+  const auto continued = trace_ids_.Continue(parent ? parent->value : std::string_view());
+  ticket->trace = continued.context;
+  ticket->forward_tracestate = !continued.is_new;
+  ticket->started_ns = started_ns;
+  ticket->id = ids_.Next(options_.clock->UnixMillis());
+  ticket->proceeds = false;
+  ticket->shadowed = false;
+  ticket->message.clear();
+  ticket->rule.clear();
+}
+
+Pipeline::Credential Pipeline::FindCredential(const net::RequestHead& head) {
+  Credential own, bearer;
+  int own_count = 0, authorization_count = 0;
+  for (const net::HeaderField& field : head.fields) {
+    if (field.id == FieldId::kAegis && field.name == kTokenField) {
+      ++own_count;
+      own.token = field.value;
+    } else if (field.id == FieldId::kAuthorization) {
+      ++authorization_count;
+      constexpr std::string_view kScheme = "bearer ";
+      if (field.value.size() > kScheme.size() &&
+          EqualsIgnoreCase(field.value.substr(0, kScheme.size()), kScheme)) {
+        bearer.token = field.value.substr(kScheme.size());
+      }
+    }
+  }
+  if (own_count > 0) {
+    own.malformed = own_count > 1 || own.token.empty();
+    if (own.malformed) own.token = {};
+    return own;
+  }
+  bearer.in_authorization = true;
+  bearer.malformed = authorization_count > 1 || (authorization_count == 1 && bearer.token.empty());
+  if (bearer.malformed) bearer.token = {};
+  return bearer;
+}
+
+Result<Caller> Pipeline::Authenticate(const Credential& credential) {
+  if (!state_) {
+    return Fail(Code::kUnavailable, "not_ready",
+                "the gateway has no settings yet; it cannot tell who calls");
+  }
+  if (credential.malformed) {
+    return Fail(
+        Code::kUnauthenticated, "token_malformed",
+        "the credential is not one bearer token: send 'Authorization: Bearer <agent token>'");
+  }
+  if (credential.token.empty()) {
+    return Fail(Code::kUnauthenticated, "token_missing",
+                "no agent token: send 'Authorization: Bearer <agent token>' or X-Aegis-Token");
+  }
+  auto principal = tokens_.Authenticate(credential.token, options_.clock->UnixSeconds(),
+                                        *state_->verifier, *state_->revocations);
+  if (!principal) return tl::unexpected<Error>(std::move(principal).error());
+  Caller caller;
+  caller.principal = *std::move(principal);
+  const auto found = state_->agents.find(caller.principal->agent);
+  if (found != state_->agents.end()) caller.agent = &found->second;
+  return caller;
+}
+
+decision::Decision Pipeline::Decide(const Input& input, int64_t now_ns) {
+  if (!input.caller->agent) {
+    return Deny(Reason::kTokenInvalid, "the agent of the token is not registered");
+  }
+  if (input.caller->agent->suspended) {
+    return Deny(Reason::kAgentSuspended, "the agent is suspended");
+  }
+  if (!state_->snapshot) {
+    return Deny(Reason::kNoPolicy, "no policy has been published for this tenant");
+  }
+  decision::Call call;
+  call.principal = input.caller->principal.get();
+  call.agent_labels = Labels(*input.caller->agent, arena());
+  call.door = input.door;
+  call.tool = input.tool;
+  call.action = input.action;
+  call.params = input.params;
+  if (input.head) {
+    call.method = input.head->method;
+    call.host = input.head->host;
+    call.path = input.head->path;
+    call.headers = PolicyHeaders(*input.head, arena());
+  }
+  call.session = input.session;
+  call.time_unix_ns = now_ns;
+  return evaluator_.Evaluate(*state_->snapshot, call);
+}
+
+RecordSlot* Pipeline::Judge(const Input& input, RecordWaiter* waiter, Ticket* ticket) {
+  const int64_t now_ns = options_.clock->UnixNanos();
+  const int64_t begin = options_.clock->MonotonicNanos();
+  decision::Decision decision = Decide(input, now_ns);
+  const int64_t end = options_.clock->MonotonicNanos();
+  metrics_.decision_duration.Observe(end - begin);
+
+  // What policy asks for and this version cannot do must not be left undone.
+  if (decision.outcome == Outcome::kSanitize) {
+    decision =
+        Deny(Reason::kPolicyError, "the policy asks for sanitising, which is not supported yet");
+  }
+  const bool allowed = decision.outcome == Outcome::kAllow;
+  // Who calls is never a matter of trying out a policy.
+  const bool is_identity =
+      decision.reason == Reason::kAgentSuspended || decision.reason == Reason::kTokenInvalid;
+  const bool shadow = !is_identity && (options_.shadow || decision.mode == decision::Mode::kShadow);
+  ticket->outcome = decision.outcome;
+  ticket->reason = decision.reason;
+  ticket->proceeds = allowed || shadow;
+  ticket->shadowed = !allowed && shadow;
+  ticket->message = decision.message;
+  ticket->rule = decision.rule;
+  ticket->policy_version.clear();
+  if (state_->snapshot) ticket->policy_version = state_->snapshot->policy_version();
+  const identity::Principal& principal = *input.caller->principal;
+  ticket->org = principal.org;
+  ticket->tenant = principal.tenant;
+  ticket->agent = principal.agent;
+  ticket->tool = input.tool;
+  ticket->action = input.action;
+  metrics_.CountDecision(static_cast<size_t>(decision.outcome),
+                         static_cast<size_t>(decision.reason));
+
+  audit::DecisionRecord record;
+  record.header.id = ticket->id.text();
+  record.header.producer = options_.producer;
+  record.header.time_unix_ns = now_ns;
+  record.header.org = principal.org;
+  record.header.tenant = principal.tenant;
+  record.header.trace_id = ticket->trace.trace_id_text();
+  record.agent = principal.agent;
+  record.chain = principal.chain;
+  record.session = input.session;
+  record.door = input.door;
+  record.tool = input.tool;
+  record.action = input.action;
+  if (!input.params.is_undefined()) record.params_hash = params_hasher_.Hash(input.params);
+  record.outcome = decision.outcome;
+  record.enforced = !shadow;
+  record.mode = shadow ? decision::Mode::kShadow : decision.mode;
+  record.reason = decision.reason;
+  record.rule = decision.rule;
+  record.policy_version = ticket->policy_version;
+  if (state_->snapshot) record.bundle_sha256 = state_->snapshot->bundle_sha256();
+  record.latency_us = (end - ticket->started_ns) / 1000;
+
+  RecordSlot* slot = recorder_.Take();
+  audit::Render(record, slot->record);
+  evaluator_.Reset();
+  return recorder_.Append(slot, waiter) ? slot : nullptr;
+}
+
+void Pipeline::RecordOutcome(const Ticket& ticket, std::string_view decision_id,
+                             const OutcomeFigures& figures) {
+  const int64_t now = options_.clock->MonotonicNanos();
+  const Uuid id = ids_.Next(options_.clock->UnixMillis());
+  audit::OutcomeRecord record;
+  record.header.id = id.text();
+  record.header.producer = options_.producer;
+  record.header.time_unix_ns = options_.clock->UnixNanos();
+  record.header.org = ticket.org;
+  record.header.tenant = ticket.tenant;
+  record.header.trace_id = ticket.trace.trace_id_text();
+  record.agent = ticket.agent;
+  record.decision_id = decision_id;
+  record.tool = ticket.tool;
+  record.action = ticket.action;
+  record.status = figures.status;
+  record.error = figures.error;
+  record.request_bytes = figures.request_bytes;
+  record.response_bytes = figures.response_bytes;
+  record.duration_us = (now - ticket.started_ns) / 1000;
+  RecordSlot* slot = recorder_.Take();
+  audit::Render(record, slot->record);
+  recorder_.Append(slot, nullptr);  // a failure is counted by the recorder
+}
+
+}  // namespace aegis::gateway

@@ -1,0 +1,123 @@
+// The stages that all doors share: authenticate, decide, record, settle. A door turns its protocol
+// into calls of these and their results into its protocol's answers.
+//
+// Threading: one Pipeline per worker. No locks; once warm no allocation but what an unknown token,
+// a new policy or a large call needs.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "aegis/base/clock.h"
+#include "aegis/base/ids.h"
+#include "aegis/decision/call.h"
+#include "aegis/decision/decision.h"
+#include "aegis/decision/params_hash.h"
+#include "aegis/decision/snapshot.h"
+#include "aegis/gateway/recorder.h"
+#include "aegis/gateway/state.h"
+#include "aegis/identity/token_cache.h"
+#include "aegis/net/http1_parser.h"
+#include "aegis/telemetry/metrics.h"
+#include "aegis/telemetry/trace_context.h"
+
+namespace aegis::gateway {
+
+// Who calls, as of now. `agent` is nullptr when the token is good and the agent unknown.
+struct Caller {
+  identity::PrincipalRef principal;
+  const Agent* agent = nullptr;  // of the state that is current; valid until the next SetState
+};
+
+// What remains of a call after it was judged: for answers and for the outcome record.
+struct Ticket {
+  Uuid id;                // of the decision and of its record
+  bool proceeds = false;  // the call may go on
+  bool shadowed = false;  // it goes on although the verdict is not to
+  decision::Outcome outcome = decision::Outcome::kDeny;
+  decision::Reason reason = decision::Reason::kPolicyError;
+  std::string message;
+  std::string rule;
+  std::string policy_version;
+  std::string org, tenant, agent, tool, action;
+  telemetry::TraceContext trace;  // of the call; its span is ours
+  bool forward_tracestate = false;
+  int64_t started_ns = 0;  // monotonic
+};
+
+class Pipeline {
+ public:
+  struct Options {
+    bool shadow = false;
+    std::string producer;  // of the records
+    const Clock* clock = nullptr;
+  };
+  Pipeline(const Options& options, Recorder& recorder, telemetry::WorkerMetrics& metrics);
+
+  // The state of calls judged from now on.
+  void SetState(std::shared_ptr<const State> state) { state_ = std::move(state); }
+  const State* state() const { return state_.get(); }
+
+  // Starts a call: its arrival time, trace and id. `head` may be null.
+  void Begin(const net::RequestHead* head, int64_t started_ns, Ticket* ticket);
+
+  // The agent token of a request: X-Aegis-Token, else Authorization: Bearer.
+  struct Credential {
+    std::string_view token;  // empty: none, or `malformed`
+    bool malformed = false;  // given twice, or not a bearer token
+    bool in_authorization = false;
+  };
+  static Credential FindCredential(const net::RequestHead& head);
+  // Errors: as identity::TokenCache::Authenticate, and agent_unknown, token_missing,
+  // token_malformed, not_ready (no state yet); all but the last with code kUnauthenticated.
+  Result<Caller> Authenticate(const Credential& credential);
+
+  // For what belongs to the call being judged; emptied by Judge.
+  Arena& arena() { return evaluator_.arena(); }
+
+  struct Input {
+    const Caller* caller = nullptr;
+    decision::Door door = decision::Door::kHttp;
+    std::string_view tool;
+    std::string_view action;
+    rego::Value params;  // object in arena(); undefined when a suspended agent's call was not read
+    const net::RequestHead* head = nullptr;  // nullptr: not an HTTP call to a tool
+    std::string_view session;
+  };
+  // Decides the call and hands its record over. Then `waiter` is told when the record is durable,
+  // and only then may the call go on or its denial be answered. Returns the slot, so that the
+  // waiter can withdraw (slot->waiter = nullptr); nullptr: the record cannot be written, the call
+  // must be refused (503).
+  RecordSlot* Judge(const Input& input, RecordWaiter* waiter, Ticket* ticket);
+
+  // What became of the call of decision `decision_id`; nobody waits for this record. `error`:
+  // static; empty: none.
+  struct OutcomeFigures {
+    int status = 0;
+    std::string_view error;
+    uint64_t request_bytes = 0;
+    uint64_t response_bytes = 0;
+  };
+  void RecordOutcome(const Ticket& ticket, std::string_view decision_id,
+                     const OutcomeFigures& figures);
+
+  telemetry::TraceIdSource& trace_ids() { return trace_ids_; }
+  const Clock& clock() const { return *options_.clock; }
+
+ private:
+  decision::Decision Decide(const Input& input, int64_t now_ns);
+
+  Options options_;
+  Recorder& recorder_;
+  telemetry::WorkerMetrics& metrics_;
+  std::shared_ptr<const State> state_;
+  decision::Evaluator evaluator_;
+  identity::TokenCache tokens_;
+  UuidGenerator ids_;
+  telemetry::TraceIdSource trace_ids_;
+  decision::ParamsHasher params_hasher_;
+};
+
+}  // namespace aegis::gateway

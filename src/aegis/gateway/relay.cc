@@ -1,0 +1,410 @@
+#include "aegis/gateway/relay.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "aegis/net/http1_grammar.h"
+
+namespace aegis::gateway {
+namespace {
+
+using net::BodyKind;
+using net::FieldId;
+using telemetry::UpstreamError;
+
+constexpr size_t kReadBytes = 16 * 1024;
+constexpr size_t kBulkBytes = 64 * 1024;  // once an answer proves to be large
+// Reads for one call before others get their turn.
+constexpr int kTurns = 16;
+constexpr int kMaxInterimHeads = 8;
+constexpr std::string_view kCrlf = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// "1f4\r\n"; the view is into `buffer`.
+std::string_view ChunkHead(size_t size, std::array<char, 20>* buffer) {
+  char* end = std::to_chars(buffer->data(), buffer->data() + 16, size, 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  return {buffer->data(), static_cast<size_t>(end - buffer->data())};
+}
+
+bool IsIdempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS";
+}
+
+// Whether a field of the tool's answer goes on to the agent. Framing fields are written anew.
+bool PassesOn(const net::HeaderField& field) {
+  switch (field.id) {
+    case FieldId::kAegis:
+    case FieldId::kConnection:
+    case FieldId::kContentLength:
+    case FieldId::kKeepAlive:
+    case FieldId::kProxyAuthenticate:
+    case FieldId::kProxyConnection:
+    case FieldId::kTe:
+    case FieldId::kTrailer:
+    case FieldId::kTransferEncoding:
+    case FieldId::kUpgrade:
+      return false;
+    default:
+      return !field.nominated;
+  }
+}
+
+}  // namespace
+
+Relay::Relay(RelayClient& client, net::EventLoop& loop, const Limits& limits,
+             telemetry::WorkerMetrics& metrics)
+    : client_(client),
+      loop_(loop),
+      limits_(limits),
+      metrics_(metrics),
+      timer_([](void* self) { static_cast<Relay*>(self)->OnTimer(); }, this) {}
+
+void Relay::Start(const Request& request) {
+  request_ = request;
+  request_done_ = false;
+  body_consumed_ = false;
+  response_done_ = false;
+  got_bytes_ = false;
+  chunk_out_ = false;
+  close_after_ = !request.client_keep_alive;
+  interim_heads_ = 0;
+  status_ = 0;
+  request_bytes_ = 0;
+  response_bytes_ = 0;
+  client_out_.Clear();
+  Connect(false);
+}
+
+void Relay::Cancel() {
+  if (state_ == State::kOff) return;
+  ReleaseUpstream(false);
+  state_ = State::kOff;
+}
+
+void Relay::ReleaseUpstream(bool reusable) {
+  timer_.Disarm();
+  if (!upstream_) return;
+  request_.pool->Release(upstream_, reusable);
+  upstream_ = nullptr;
+}
+
+void Relay::Connect(bool fresh) {
+  state_ = State::kConnecting;
+  upstream_ = request_.pool->Acquire(this, fresh);
+  if (!upstream_) {
+    return Fail(UpstreamError::kConnect, 502, "upstream_unreachable",
+                "no connection to the tool can be made");
+  }
+  if (upstream_->connected()) return SendRequest();
+  timer_.Arm(loop_, limits_.connect_timeout_ms);
+}
+
+void Relay::OnUpstreamConnected() { SendRequest(); }
+
+void Relay::OnUpstreamConnectFailed(int) {
+  Fail(UpstreamError::kConnect, 502, "upstream_unreachable", "the tool refuses connections");
+}
+
+void Relay::SendRequest() {
+  state_ = State::kAwaiting;
+  timer_.Arm(loop_, limits_.first_byte_timeout_ms);
+  upstream_->parser.Reset(request_.method);
+  request_out_.Clear();
+  request_out_.Add(request_.head);
+  if (!request_.body.empty()) {
+    if (request_.chunked) {
+      request_out_.Add(ChunkHead(request_.body.size(), &request_chunk_head_));
+      request_out_.Add(request_.body);
+      request_out_.Add(kCrlf);
+    } else {
+      request_out_.Add(request_.body);
+    }
+  }
+  request_bytes_ = request_.body.size();
+  // Also while sending: a tool may answer before it has read everything.
+  upstream_->WaitReadable();
+  PumpRequest();
+}
+
+// True when all that was queued is sent.
+bool Relay::FlushRequest() {
+  switch (request_out_.Flush(upstream_->fd())) {
+    case Outbox::Result::kSent:
+      return true;
+    case Outbox::Result::kBlocked:
+      upstream_->WaitWritable();
+      return false;
+    case Outbox::Result::kFailed:
+      // An answer may be waiting that tells why; reading it also tells when there is none.
+      OnUpstreamReadable();
+      return false;
+  }
+  return false;
+}
+
+void Relay::PumpRequest() {
+  for (int turn = 0; FlushRequest(); ++turn) {
+    // Others first; the tool takes bytes, so that this comes back soon.
+    if (turn == kTurns) return upstream_->WaitWritable();
+    if (!request_.streams) {
+      request_done_ = true;
+      return;
+    }
+    std::string_view piece;
+    switch (client_.NextBodyPiece(&piece)) {
+      case RelayClient::Piece::kData:
+        body_consumed_ = true;
+        request_bytes_ += piece.size();
+        timer_.Arm(loop_, state_ == State::kAwaiting ? limits_.first_byte_timeout_ms
+                                                     : limits_.idle_timeout_ms);
+        if (request_.chunked) {
+          request_out_.Add(ChunkHead(piece.size(), &request_chunk_head_));
+          request_out_.Add(piece);
+          request_out_.Add(kCrlf);
+        } else {
+          request_out_.Add(piece);
+        }
+        break;
+      case RelayClient::Piece::kBlocked:
+        return;
+      case RelayClient::Piece::kDone:
+        request_.streams = false;
+        if (request_.chunked) request_out_.Add(kLastChunk);
+        break;
+      case RelayClient::Piece::kGone:
+        return Abort("client_gone");
+      case RelayClient::Piece::kBroken:
+        if (state_ == State::kRelaying) return Abort("bad_body");
+        return Fail(UpstreamError::kProtocol, 400, "bad_body",
+                    "the framing of the request body is broken");
+    }
+  }
+}
+
+void Relay::OnClientReadable() {
+  if (wants_client_input() && state_ >= State::kAwaiting) PumpRequest();
+}
+
+void Relay::OnUpstreamWritable() { PumpRequest(); }
+
+void Relay::OnUpstreamReadable() { PumpResponse(); }
+
+void Relay::OnClientWritable() {
+  if (state_ == State::kRelaying) PumpResponse();
+}
+
+void Relay::PumpResponse() {
+  for (int turn = 0; turn < kTurns; ++turn) {
+    if (!client_out_.empty()) {
+      switch (client_out_.Flush(client_.client_fd())) {
+        case Outbox::Result::kSent:
+          break;
+        case Outbox::Result::kBlocked:
+          timer_.Arm(loop_, limits_.idle_timeout_ms);
+          return client_.AwaitClientWritable();
+        case Outbox::Result::kFailed:
+          return Abort("client_gone");
+      }
+    }
+    if (response_done_) return Finish();
+    Step step = FillClientOut();
+    if (step == Step::kWait) step = ReadUpstream();
+    if (step != Step::kAgain) return;
+  }
+  // Others first; the agent's socket takes bytes, so that this comes back soon.
+  state_ == State::kRelaying ? client_.AwaitClientWritable() : upstream_->WaitReadable();
+}
+
+Relay::Step Relay::ReadUpstream() {
+  ByteBuffer& input = upstream_->input;
+  if (input.empty()) {
+    const size_t wanted = response_bytes_ >= 2 * kReadBytes ? kBulkBytes : kReadBytes;
+    if (input.capacity() < wanted) input.Release();
+    input.Reserve(wanted);
+  } else {
+    // Only a head that is not whole yet stays in the buffer.
+    input.Reserve(4096);
+  }
+  const size_t room = input.room_size();
+  const ssize_t got = ::recv(upstream_->fd(), input.room(), room, 0);
+  if (got > 0) {
+    got_bytes_ = true;
+    input.Commit(static_cast<size_t>(got));
+    if (state_ == State::kRelaying) timer_.Arm(loop_, limits_.idle_timeout_ms);
+    return Step::kAgain;
+  }
+  if (got < 0 && errno == EINTR) return Step::kAgain;
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    upstream_->WaitReadable();
+    return Step::kWait;
+  }
+  OnUpstreamClosed();
+  return state_ == State::kRelaying && response_done_ ? Step::kAgain : Step::kOver;
+}
+
+void Relay::OnUpstreamClosed() {
+  if (state_ == State::kRelaying) {
+    if (!response_.OnClose()) return Abort("upstream_truncated");
+    response_done_ = true;
+    if (chunk_out_) client_out_.Add(kLastChunk);
+    return;
+  }
+  // A kept connection that died before it answered: the tool closed it while it was idle. Once
+  // more, if the tool cannot have acted on the request, or may act on it twice.
+  const bool nothing_sent = !request_out_.sent_any();
+  if (upstream_->reused() && !got_bytes_ && !body_consumed_ &&
+      (nothing_sent || IsIdempotent(request_.method))) {
+    ReleaseUpstream(false);
+    return Connect(true);
+  }
+  Fail(UpstreamError::kClosed, 502, "upstream_closed",
+       "the tool closed the connection before it answered");
+}
+
+// Turns what was received into output. kWait: more must be received first.
+Relay::Step Relay::FillClientOut() {
+  ByteBuffer& input = upstream_->input;
+  if (state_ != State::kRelaying) {
+    const Step step = TakeHead();
+    if (step != Step::kAgain) return step;
+  }
+  for (size_t i = 0; i < kPieces && !response_.done() && !input.empty(); ++i) {
+    size_t consumed = 0;
+    std::string_view piece;
+    if (!response_.Next(input.view(), &consumed, &piece)) {
+      Abort("upstream_protocol");
+      return Step::kOver;
+    }
+    input.Consume(consumed);  // the bytes stay where they are until the next receive
+    if (piece.empty()) continue;
+    response_bytes_ += piece.size();
+    if (chunk_out_) {
+      client_out_.Add(ChunkHead(piece.size(), &chunk_heads_[i]));
+      client_out_.Add(piece);
+      client_out_.Add(kCrlf);
+    } else {
+      client_out_.Add(piece);
+    }
+  }
+  if (response_.done() && !response_done_) {
+    response_done_ = true;
+    if (chunk_out_) client_out_.Add(kLastChunk);
+    return Step::kAgain;
+  }
+  return client_out_.empty() ? Step::kWait : Step::kAgain;
+}
+
+Relay::Step Relay::TakeHead() {
+  ByteBuffer& input = upstream_->input;
+  while (true) {
+    if (input.empty()) return Step::kWait;
+    switch (upstream_->parser.Parse(input.data(), input.size())) {
+      case net::ParseStatus::kNeedMore:
+        return Step::kWait;
+      case net::ParseStatus::kError:
+        Fail(UpstreamError::kProtocol, 502, "upstream_protocol", upstream_->parser.error().detail);
+        return Step::kOver;
+      case net::ParseStatus::kDone:
+        break;
+    }
+    const net::ResponseHead& head = upstream_->parser.head();
+    if (head.status >= 200) break;
+    if (++interim_heads_ > kMaxInterimHeads) {
+      Fail(UpstreamError::kProtocol, 502, "upstream_protocol",
+           "the tool sent too many 1xx answers");
+      return Step::kOver;
+    }
+    input.Consume(head.bytes);
+  }
+  const net::ResponseHead& head = upstream_->parser.head();
+  response_.Start(head.body, head.content_length, net::ChunkDecoder::Trailers::kDrop);
+  BuildHead();
+  status_ = head.status;
+  client_out_.Add(response_head_);
+  state_ = State::kRelaying;
+  timer_.Arm(loop_, limits_.idle_timeout_ms);
+  input.Consume(head.bytes);
+  return Step::kAgain;
+}
+
+void Relay::BuildHead() {
+  const net::ResponseHead& head = upstream_->parser.head();
+  const bool unknown_length = head.body == BodyKind::kChunked || head.body == BodyKind::kUntilClose;
+  chunk_out_ = unknown_length && request_.client_minor_version >= 1;
+  if (unknown_length && !chunk_out_) close_after_ = true;
+  // The agent's body was not read to its end: what follows on the connection is no request.
+  if (wants_client_input()) close_after_ = true;
+
+  std::string& out = response_head_;
+  out.clear();
+  out.append("HTTP/1.1 ");
+  char status[4];
+  std::to_chars(status, status + 3, head.status);
+  out.append(status, 3);
+  out.push_back(' ');
+  out.append(head.reason.empty() ? net::StatusPhrase(head.status) : head.reason);
+  out.append(kCrlf);
+  for (const net::HeaderField& field : head.fields) {
+    if (!PassesOn(field)) continue;
+    out.append(field.name).append(": ").append(field.value).append(kCrlf);
+  }
+  if (head.has_content_length) {
+    char digits[24];
+    const auto end = std::to_chars(digits, digits + sizeof digits, head.content_length).ptr;
+    out.append("content-length: ").append(digits, end).append(kCrlf);
+  }
+  if (chunk_out_) out.append("transfer-encoding: chunked\r\n");
+  out.append(request_.extra_headers);
+  if (close_after_) {
+    out.append("connection: close\r\n");
+  } else if (request_.client_minor_version == 0) {
+    out.append("connection: keep-alive\r\n");
+  }
+  out.append(kCrlf);
+}
+
+void Relay::OnTimer() {
+  switch (state_) {
+    case State::kConnecting:
+      return Fail(UpstreamError::kTimeout, 504, "upstream_timeout",
+                  "the tool did not accept the connection in time");
+    case State::kAwaiting:
+      return Fail(UpstreamError::kTimeout, 504, "upstream_timeout",
+                  "the tool did not answer in time");
+    case State::kRelaying:
+      return Abort("idle_timeout");
+    case State::kOff:
+      return;
+  }
+}
+
+void Relay::Finish() {
+  const net::ResponseHead& head = upstream_->parser.head();
+  const bool reusable = head.keep_alive && request_done_ && request_out_.empty();
+  const bool client_reusable = !close_after_ && !request_.streams;
+  ReleaseUpstream(reusable);
+  state_ = State::kOff;
+  client_.OnRelayDone(client_reusable);
+}
+
+void Relay::Fail(UpstreamError kind, int status, std::string_view reason, std::string_view detail) {
+  if (status >= 500) metrics_.CountUpstreamError(kind);
+  ReleaseUpstream(false);
+  state_ = State::kOff;
+  status_ = status;
+  client_.OnRelayFailed(status, reason, detail);
+}
+
+void Relay::Abort(std::string_view reason) {
+  if (reason.starts_with("upstream")) metrics_.CountUpstreamError(UpstreamError::kClosed);
+  ReleaseUpstream(false);
+  state_ = State::kOff;
+  client_.OnRelayAborted(reason);
+}
+
+}  // namespace aegis::gateway

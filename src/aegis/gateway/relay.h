@@ -1,0 +1,153 @@
+// Forwards one allowed call to its tool and the tool's answer back.
+//
+// Bodies stream both ways at once. Back-pressure: at most one buffer is in flight in each
+// direction; while one side does not take bytes, the other side is not read. The request is sent as
+// it was judged; the answer's head is parsed strictly and written anew.
+//
+// States (the two directions go on independently once connected):
+//   kOff         no call
+//   kConnecting  waiting for a connection to the tool
+//   kAwaiting    the request is on its way; no head of an answer yet
+//   kRelaying    the answer's head went out; its body follows
+// From kConnecting and kAwaiting a failure becomes a 502 or 504; from kRelaying on it can only be
+// shown by cutting the agent's connection.
+//
+// Threading: belongs to one worker. A Relay serves one connection and is used call after call.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "aegis/gateway/body_reader.h"
+#include "aegis/gateway/options.h"
+#include "aegis/gateway/outbox.h"
+#include "aegis/gateway/upstream.h"
+#include "aegis/telemetry/metrics.h"
+
+namespace aegis::gateway {
+
+// The agent's side, as a Relay needs it.
+class RelayClient {
+ public:
+  enum class Piece : uint8_t {
+    kData,     // a piece is there; valid until the next call
+    kBlocked,  // nothing yet; OnClientReadable follows
+    kDone,     // the body ended
+    kGone,     // the agent closed
+    kBroken,   // the body's framing is broken
+  };
+  // The next piece of a request body that is streamed.
+  virtual Piece NextBodyPiece(std::string_view* piece) = 0;
+  virtual int client_fd() const = 0;
+  virtual void AwaitClientWritable() = 0;
+
+  // The call is over; the relay does nothing more. Exactly one of these is called, last.
+  // `reusable`: the answer's framing lets the connection go on.
+  virtual void OnRelayDone(bool reusable) = 0;
+  // Nothing was sent to the agent yet: answer with this. `reason` and `detail` are static.
+  virtual void OnRelayFailed(int status, std::string_view reason, std::string_view detail) = 0;
+  // The connection must be cut.
+  virtual void OnRelayAborted(std::string_view reason) = 0;
+
+ protected:
+  ~RelayClient() = default;
+};
+
+class Relay final : private UpstreamUser {
+ public:
+  // What is forwarded. The views must stay until the relay is over.
+  struct Request {
+    UpstreamPool* pool = nullptr;
+    std::string_view method;
+    std::string_view head;           // whole, with its empty line
+    std::string_view body;           // what of the body is at hand; without framing
+    bool streams = false;            // more of the body follows from NextBodyPiece
+    bool chunked = false;            // frame the body as chunks (only with `streams`)
+    std::string_view extra_headers;  // lines put into the answer's head
+    int client_minor_version = 1;
+    bool client_keep_alive = true;  // the connection may go on after this answer
+  };
+
+  Relay(RelayClient& client, net::EventLoop& loop, const Limits& limits,
+        telemetry::WorkerMetrics& metrics);
+  ~Relay() { Cancel(); }
+
+  void Start(const Request& request);
+  // Stops at once without a word to the client.
+  void Cancel();
+
+  void OnClientReadable();
+  void OnClientWritable();
+  bool active() const { return state_ != State::kOff; }
+  // Whether the request body still needs to be read from the client.
+  bool wants_client_input() const { return active() && request_.streams && !request_done_; }
+
+  // Of the current or last call.
+  int status() const { return status_; }  // sent to the agent; 0: none
+  uint64_t request_bytes() const { return request_bytes_; }
+  uint64_t response_bytes() const { return response_bytes_; }
+
+ private:
+  enum class State : uint8_t { kOff, kConnecting, kAwaiting, kRelaying };
+  enum class Step : uint8_t { kAgain, kWait, kOver };
+
+  void OnUpstreamConnected() override;
+  void OnUpstreamConnectFailed(int error_number) override;
+  void OnUpstreamReadable() override;
+  void OnUpstreamWritable() override;
+
+  void Connect(bool fresh);
+  void SendRequest();
+  void PumpRequest();
+  bool FlushRequest();
+  void PumpResponse();
+  Step ReadUpstream();
+  Step FillClientOut();
+  Step TakeHead();
+  void BuildHead();
+  void OnUpstreamClosed();
+  void OnTimer();
+
+  void Finish();
+  void Fail(telemetry::UpstreamError kind, int status, std::string_view reason,
+            std::string_view detail);
+  void Abort(std::string_view reason);
+  void ReleaseUpstream(bool reusable);
+
+  RelayClient& client_;
+  net::EventLoop& loop_;
+  const Limits& limits_;
+  telemetry::WorkerMetrics& metrics_;
+  net::Timer timer_;
+
+  State state_ = State::kOff;
+  Request request_;
+  UpstreamConnection* upstream_ = nullptr;
+
+  // To the tool.
+  Outbox request_out_;
+  bool request_done_ = false;   // all of it was sent
+  bool body_consumed_ = false;  // parts of the body are gone and cannot be sent again
+  std::array<char, 20> request_chunk_head_;
+
+  // To the agent.
+  Outbox client_out_;
+  BodyReader response_;
+  bool response_done_ = false;
+  bool got_bytes_ = false;  // the tool has answered something
+  bool answered_early_ = false;
+  bool chunk_out_ = false;    // the answer's body goes out in chunks
+  bool close_after_ = false;  // the end of the answer's body is the end of the connection
+  int interim_heads_ = 0;
+  std::string response_head_;
+  static constexpr size_t kPieces = 8;
+  std::array<std::array<char, 20>, kPieces> chunk_heads_;
+
+  int status_ = 0;
+  uint64_t request_bytes_ = 0;
+  uint64_t response_bytes_ = 0;
+};
+
+}  // namespace aegis::gateway

@@ -1,0 +1,55 @@
+#include "aegis/gateway/route.h"
+
+#include "aegis/net/http1_grammar.h"
+
+namespace aegis::gateway {
+namespace {
+
+constexpr std::string_view kTools = "/tools/";
+constexpr std::string_view kDecisions = "/v1/decisions";
+constexpr std::string_view kResult = "/result";
+
+}  // namespace
+
+Route FindRoute(std::string_view path, std::string* storage) {
+  Route route;
+  // Before the path is compared with anything: what could be read as another path has no door.
+  route.error = net::CheckGovernedPath(path);
+  if (!route.error.empty()) return route;
+  if (path.starts_with(kTools)) {
+    const std::string_view below = path.substr(kTools.size());
+    const size_t slash = below.find('/');
+    route.tool = below.substr(0, slash);
+    if (route.tool.empty()) return route;
+    route.door = Door::kProxy;
+    if (slash == std::string_view::npos) {
+      route.error = "the path names no action: call /tools/<tool>/<action>";
+      return route;
+    }
+    route.rest = below.substr(slash);
+    const std::string_view action = route.rest.substr(1, route.rest.find('/', 1) - 1);
+    if (action.empty()) {
+      route.error = "the path names no action: call /tools/<tool>/<action>";
+      return route;
+    }
+    if (action.find('%') == std::string_view::npos) {
+      route.action = action;
+    } else {
+      *storage = net::PercentDecode(action, false).value_or(std::string());
+      route.action = *storage;
+    }
+    return route;
+  }
+  if (path == kDecisions) {
+    route.door = Door::kDecision;
+  } else if (path.starts_with(kDecisions) && path.ends_with(kResult) &&
+             path.size() > kDecisions.size() + 1 + kResult.size() &&
+             path[kDecisions.size()] == '/') {
+    route.decision_id =
+        path.substr(kDecisions.size() + 1, path.size() - kDecisions.size() - 1 - kResult.size());
+    if (route.decision_id.find('/') == std::string_view::npos) route.door = Door::kDecisionResult;
+  }
+  return route;
+}
+
+}  // namespace aegis::gateway

@@ -1,0 +1,29 @@
+// Which door a request goes through, from its path alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace aegis::gateway {
+
+enum class Door : uint8_t {
+  kNone,            // no such path: 404
+  kProxy,           // /tools/<tool>/<action>[/...]
+  kDecision,        // /v1/decisions
+  kDecisionResult,  // /v1/decisions/<id>/result
+};
+
+struct Route {
+  Door door = Door::kNone;
+  std::string_view tool;         // kProxy; as sent
+  std::string_view rest;         // kProxy: what is behind "/tools/<tool>", with its '/', as sent
+  std::string_view action;       // kProxy: first segment of the rest, percent-decoded
+  std::string_view decision_id;  // kDecisionResult
+  std::string_view error;        // why the path is refused (400); static; empty: it is fine
+};
+
+// Views are into `path`, and into `storage` when the action had to be decoded.
+Route FindRoute(std::string_view path, std::string* storage);
+
+}  // namespace aegis::gateway

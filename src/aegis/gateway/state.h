@@ -1,0 +1,61 @@
+// All that a gateway needs to know of a tenant to decide its calls, immutable. A new State replaces
+// the old one as a whole; calls that run keep what they took from the old one.
+//
+// Threading: shared by all workers as shared_ptr<const State>.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "aegis/base/result.h"
+#include "aegis/decision/snapshot.h"
+#include "aegis/identity/agent_token.h"
+#include "aegis/identity/revocation.h"
+#include "aegis/net/tcp.h"
+
+namespace aegis::gateway {
+
+struct StringHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+template <typename T>
+using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+// Where calls of a tool go.
+struct Tool {
+  std::string base_url;     // as registered
+  std::string pool_key;     // tells two targets apart: URL and address
+  std::string host;         // of base_url, for the Host field
+  std::string path_prefix;  // of base_url, without the final '/'
+  net::SocketAddress address;
+  std::string problem;  // why it cannot be called, e.g. a name that does not resolve; empty: it can
+};
+
+struct Agent {
+  bool suspended = false;
+  std::vector<std::pair<std::string, std::string>> labels;
+};
+
+struct State {
+  std::string org;
+  std::string tenant;
+  std::string revision;                                // of the settings
+  std::shared_ptr<const decision::Snapshot> snapshot;  // nullptr: every call is denied, no_policy
+  std::shared_ptr<const identity::TokenVerifier> verifier;     // never nullptr
+  std::shared_ptr<const identity::RevocationSet> revocations;  // never nullptr
+  StringMap<Tool> tools;
+  StringMap<Agent> agents;
+};
+
+// Reads and resolves a tool's base URL (may block on name resolution). A name that does not resolve
+// is not an error: the Tool then says so in `problem`. Errors: tool_url (not
+// http://host[:port][/path], or a path that is not plain).
+Result<Tool> MakeTool(std::string_view base_url);
+
+}  // namespace aegis::gateway

@@ -1,0 +1,359 @@
+#include "aegis/gateway/sync.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "aegis/base/file.h"
+#include "aegis/base/text.h"
+#include "aegis/gateway/settings.h"
+#include "aegis/net/http_client.h"
+#include "aegis/rego/signature.h"
+
+namespace aegis::gateway {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr size_t kMaxCacheBytes = size_t{256} << 20;
+constexpr milliseconds kFirstPause{100};
+constexpr milliseconds kLongestPause{5'000};
+
+// Differs for every RevocationSet of the process, as its caches need.
+uint64_t NextEpoch() {
+  static std::atomic<uint64_t> epoch{1};
+  return epoch.fetch_add(1);
+}
+
+// Revisions that are numbers only move forward.
+std::optional<uint64_t> AsNumber(std::string_view text) {
+  if (text.empty() || text.size() > 18) return std::nullopt;
+  uint64_t value = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return value;
+}
+
+// One polled resource: its ETag, its cache file and how it went.
+struct Feed {
+  std::string name;
+  std::string path;
+  std::string file;  // empty: not kept
+  std::string etag;
+  bool refused = false;  // the content of that ETag was bad
+  Sync::Part part;       // guarded by SyncImpl::mutex_
+};
+
+class SyncImpl final : public Sync {
+ public:
+  SyncImpl(Options options, Gateway& gateway) : options_(std::move(options)), gateway_(gateway) {
+    if (!options_.logger) options_.logger = &telemetry::NullLogger();
+    const auto file = [&](const char* name) {
+      return options_.cache_folder.empty() ? std::string() : options_.cache_folder + "/" + name;
+    };
+    settings_feed_ = {"settings", "/v1/gateway/settings", file("settings.json"), {}, false, {}};
+    bundle_feed_ = {"bundle", "/v1/bundles/" + options_.tenant, file("bundle.tar.gz"), {}, false,
+                    {}};
+    keys_feed_ = {"keys", "/.well-known/jwks.json", file("jwks.json"), {}, false, {}};
+    verifier_.keys = options_.bundle_keys;
+    verifier_.scope = options_.tenant;
+  }
+
+  ~SyncImpl() override {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    stop_.notify_all();
+    settings_client_.Interrupt();
+    bundle_client_.Interrupt();
+    if (settings_thread_.joinable()) settings_thread_.join();
+    if (bundle_thread_.joinable()) bundle_thread_.join();
+  }
+
+  Status Begin() {
+    if (!options_.cache_folder.empty()) {
+      AEGIS_RETURN_IF_ERROR(MakeDirectories(options_.cache_folder, 0700));
+      LoadCache(keys_feed_, &SyncImpl::TakeKeys);
+      LoadCache(settings_feed_, &SyncImpl::TakeSettings);
+      LoadCache(bundle_feed_, &SyncImpl::TakeBundle);
+    }
+    settings_thread_ = std::thread([this] { PollSettings(); });
+    bundle_thread_ = std::thread([this] { PollBundle(); });
+    return Ok();
+  }
+
+  Report status() const override {
+    std::lock_guard lock(mutex_);
+    return {settings_feed_.part, bundle_feed_.part, keys_feed_.part};
+  }
+
+ private:
+  using Take = Status (SyncImpl::*)(const std::string& content);
+  enum class Polled : uint8_t { kChanged, kUnchanged, kFailed };
+
+  void LoadCache(Feed& feed, Take take) {
+    auto content = ReadFile(feed.file, kMaxCacheBytes);
+    if (!content) return;
+    const Status taken = (this->*take)(*content);
+    if (!taken) {
+      options_.logger->Error("a cached copy cannot be used", taken.error(), {{"what", feed.name}});
+      return;
+    }
+    std::lock_guard lock(mutex_);
+    feed.part.loaded = true;
+    feed.part.from_cache = true;
+  }
+
+  // True while not stopped.
+  bool Pause(milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return !stop_.wait_for(lock, time, [this] { return stopping_; });
+  }
+
+  Polled Poll(net::HttpClient& client, Feed& feed, bool wait, Take take) {
+    net::HttpRequest request;
+    request.path = feed.path;
+    if (wait) request.query = "wait=" + std::to_string(options_.wait_seconds);
+    request.headers.Set("Authorization", "Bearer " + options_.gateway_key);
+    if (!feed.etag.empty()) request.headers.Set("If-None-Match", feed.etag);
+    auto response = client.Send(options_.control_url, request, (options_.wait_seconds + 10) * 1000);
+    if (!response) {
+      if (response.error().reason != "interrupted") SetError(feed, response.error());
+      return Polled::kFailed;
+    }
+    if (response->status == 304) {
+      Confirm(feed);
+      return Polled::kUnchanged;
+    }
+    if (response->status != 200) {
+      SetError(feed, Error{Code::kUnavailable, "control_answer",
+                           "GET " + feed.path + ": HTTP " + std::to_string(response->status)});
+      return Polled::kFailed;
+    }
+    // Also of a content that turns out to be bad: it is not fetched again until it has changed.
+    feed.etag = response->headers.Get("ETag");
+    const Status taken = (this->*take)(response->body);
+    if (feed.name == "bundle" && options_.metrics) {
+      (taken ? options_.metrics->policy_reloads_ok : options_.metrics->policy_reloads_failed).Add();
+    }
+    feed.refused = !taken.has_value();
+    if (!taken) {
+      SetError(feed, taken.error());
+      return Polled::kChanged;
+    }
+    Confirm(feed);
+    if (!feed.file.empty()) {
+      if (auto kept = WriteFileAtomic(feed.file, response->body, 0600); !kept) {
+        options_.logger->Error("the last good copy cannot be kept", kept.error(),
+                               {{"what", feed.name}});
+      }
+    }
+    return Polled::kChanged;
+  }
+
+  void Confirm(Feed& feed) {
+    std::lock_guard lock(mutex_);
+    // A refused content stays an error until another one comes.
+    if (feed.refused) return;
+    feed.part.loaded = true;
+    feed.part.from_cache = false;
+    feed.part.error.clear();
+  }
+
+  void SetError(Feed& feed, const Error& error) {
+    {
+      std::lock_guard lock(mutex_);
+      feed.part.error = error.ToString();
+    }
+    options_.logger->Error("not in step with the control plane", error, {{"what", feed.name}});
+  }
+
+  // Runs one feed's polls until the end, with growing pauses while they fail.
+  template <typename Once>
+  void Loop(Once once) {
+    milliseconds pause = kFirstPause;
+    while (Pause(milliseconds(0))) {
+      const auto began = steady_clock::now();
+      if (once() != Polled::kFailed) {
+        pause = kFirstPause;
+        continue;
+      }
+      // A poll that was held and then refused (nothing there yet) has waited already.
+      if (steady_clock::now() - began > std::chrono::seconds(1)) pause = kFirstPause;
+      if (!Pause(pause)) return;
+      pause = std::min(pause * 2, kLongestPause);
+    }
+  }
+
+  void PollSettings() {
+    Loop([this] {
+      const Polled keys = Poll(settings_client_, keys_feed_, false, &SyncImpl::TakeKeys);
+      // Without keys nobody can call; then the rest can wait for them.
+      const bool wait = keys != Polled::kFailed && !settings_feed_.etag.empty();
+      const Polled settings = Poll(settings_client_, settings_feed_, wait, &SyncImpl::TakeSettings);
+      if (settings == Polled::kUnchanged) RefreshTools();
+      return keys == Polled::kFailed ? keys : settings;
+    });
+  }
+
+  void PollBundle() {
+    Loop([this] { return Poll(bundle_client_, bundle_feed_, true, &SyncImpl::TakeBundle); });
+  }
+
+  Status TakeKeys(const std::string& content) {
+    AEGIS_TRY(crypto::KeySet keys, crypto::KeySet::FromJwks(content));
+    if (keys.empty()) {
+      return Fail(Code::kInvalidArgument, "keys_missing", "the JWKS holds no key that can be used");
+    }
+    std::lock_guard lock(mutex_);
+    keys_feed_.part.version = std::to_string(keys.keys().size()) + " keys";
+    keys_ = std::move(keys);
+    verifier_changed_ = true;
+    Publish();
+    return Ok();
+  }
+
+  Status TakeSettings(const std::string& content) {
+    AEGIS_TRY(Settings settings, ParseSettings(content));
+    if (settings.tenant != options_.tenant) {
+      return Fail(Code::kPermissionDenied, "settings_tenant",
+                  "the control plane sent settings of another tenant");
+    }
+    StringMap<Tool> tools = ResolveTools(settings);
+    auto revocations = std::make_shared<identity::RevocationSet>(NextEpoch());
+    for (std::string& jti : settings.revoked_tokens) revocations->RevokeToken(std::move(jti));
+    std::lock_guard lock(mutex_);
+    settings_feed_.part.version = settings.revision;
+    verifier_changed_ = verifier_changed_ || !settings_ || settings_->org != settings.org;
+    settings_ = std::move(settings);
+    tools_ = std::move(tools);
+    revocations_ = std::move(revocations);
+    Publish();
+    return Ok();
+  }
+
+  Status TakeBundle(const std::string& content) {
+    decision::Snapshot::Options load;
+    load.tenant = options_.tenant;
+    load.verifier = &verifier_;
+    AEGIS_TRY(std::shared_ptr<const decision::Snapshot> snapshot,
+              decision::Snapshot::Load(content, load));
+    std::lock_guard lock(mutex_);
+    if (snapshot_) {
+      const auto before = AsNumber(snapshot_->policy_version());
+      const auto now = AsNumber(snapshot->policy_version());
+      if (before && now && *now < *before) {
+        return Fail(Code::kFailedPrecondition, "bundle_older",
+                    "the bundle's revision " + snapshot->policy_version() +
+                        " is older than the running " + snapshot_->policy_version());
+      }
+    }
+    bundle_feed_.part.version = snapshot->policy_version();
+    options_.logger->Info("policy in force", {{"policy_version", snapshot->policy_version()},
+                                              {"bundle_sha256", snapshot->bundle_sha256()}});
+    snapshot_ = std::move(snapshot);
+    Publish();
+    return Ok();
+  }
+
+  StringMap<Tool> ResolveTools(const Settings& settings) {
+    StringMap<Tool> tools;
+    for (const Settings::NamedUrl& entry : settings.tools) {
+      auto tool = MakeTool(entry.base_url);
+      if (!tool) {
+        Tool unusable;
+        unusable.problem = tool.error().message;
+        tool = std::move(unusable);
+      }
+      if (!tool->problem.empty()) {
+        options_.logger->Warn("a tool cannot be called",
+                              {{"tool", entry.name}, {"problem", tool->problem}});
+      }
+      tools[entry.name] = *std::move(tool);
+    }
+    return tools;
+  }
+
+  // Names may resolve to other addresses than before.
+  void RefreshTools() {
+    std::optional<Settings> settings;
+    {
+      std::lock_guard lock(mutex_);
+      if (!settings_) return;
+      settings = settings_;
+    }
+    StringMap<Tool> tools = ResolveTools(*settings);
+    std::lock_guard lock(mutex_);
+    bool changed = false;
+    for (const auto& [name, tool] : tools) {
+      const auto found = tools_.find(name);
+      changed = changed || found == tools_.end() || found->second.pool_key != tool.pool_key;
+    }
+    if (!changed) return;
+    tools_ = std::move(tools);
+    Publish();
+  }
+
+  // With mutex_ held: what is there goes into force together.
+  void Publish() {
+    if (!settings_ || keys_.empty()) return;
+    if (verifier_changed_) {
+      identity::TokenVerifier::Options tokens;
+      tokens.keys = keys_;
+      tokens.issuer = options_.token_issuer;
+      tokens.audience = options_.token_audience;
+      tokens.org = settings_->org;
+      tokens.tenant = options_.tenant;
+      token_verifier_ = std::make_shared<identity::TokenVerifier>(std::move(tokens));
+      verifier_changed_ = false;
+    }
+    auto state = std::make_shared<State>();
+    state->org = settings_->org;
+    state->tenant = options_.tenant;
+    state->revision = settings_->revision;
+    state->snapshot = snapshot_;
+    state->verifier = token_verifier_;
+    state->revocations = revocations_;
+    state->tools = tools_;
+    state->agents = settings_->agents;
+    gateway_.UpdateState(std::move(state));
+  }
+
+  Options options_;
+  Gateway& gateway_;
+  rego::BundleVerifier verifier_;
+  net::HttpClient settings_client_;
+  net::HttpClient bundle_client_;
+  std::thread settings_thread_;
+  std::thread bundle_thread_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable stop_;
+  bool stopping_ = false;
+  Feed settings_feed_, bundle_feed_, keys_feed_;
+  std::optional<Settings> settings_;
+  StringMap<Tool> tools_;
+  std::shared_ptr<const identity::RevocationSet> revocations_;
+  crypto::KeySet keys_;
+  bool verifier_changed_ = false;
+  std::shared_ptr<const identity::TokenVerifier> token_verifier_;
+  std::shared_ptr<const decision::Snapshot> snapshot_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sync>> Sync::Start(Options options, Gateway& gateway) {
+  auto sync = std::make_unique<SyncImpl>(std::move(options), gateway);
+  AEGIS_RETURN_IF_ERROR(sync->Begin());
+  return sync;
+}
+
+}  // namespace aegis::gateway

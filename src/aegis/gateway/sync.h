@@ -1,0 +1,61 @@
+// Keeps a gateway in step with its control plane: settings and bundle by long polling, token keys
+// every poll. What was good is kept on disk, so that a gateway starts and decides while the control
+// plane is away.
+//
+// HTTP (docs: contracts of the control API), with `Authorization: Bearer <gateway key>`:
+//   GET /v1/gateway/settings?wait=S   {"org","tenant","revision","tools":[{"name","base_url"}],
+//                                      "agents":[{"name","labels","status"}],
+//                                      "revoked":{"epoch","jtis"}}
+//   GET /v1/bundles/<tenant>?wait=S   a signed bundle
+//   GET /.well-known/jwks.json        token keys
+// ETag and If-None-Match throughout; 304 or a new content ends a wait.
+//
+// A bundle that does not verify, load or that is older than the running one is refused and the
+// running one stays; so do settings and keys. The error is logged, counted and told in status().
+//
+// Threading: two threads of its own; status() from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "aegis/base/result.h"
+#include "aegis/crypto/key.h"
+#include "aegis/gateway/gateway.h"
+
+namespace aegis::gateway {
+
+class Sync {
+ public:
+  struct Options {
+    std::string control_url;  // "http://127.0.0.1:8090"
+    std::string gateway_key;  // API key; never logged
+    std::string tenant = "default";
+    std::string token_issuer = "aegis";
+    std::string token_audience = "aegis-gateway";
+    crypto::KeySet bundle_keys;             // whose bundles are accepted
+    std::string cache_folder;               // made if missing; empty: nothing is kept
+    int wait_seconds = 30;                  // of a long poll
+    telemetry::Logger* logger = nullptr;    // nullptr: no logs
+    telemetry::Metrics* metrics = nullptr;  // nullptr: not counted
+  };
+
+  // Loads what the cache holds, puts it in force, and starts to poll. `gateway` must outlive it.
+  // Errors: those of MakeDirectories; a cache that is damaged is only logged.
+  static Result<std::unique_ptr<Sync>> Start(Options options, Gateway& gateway);
+  virtual ~Sync() = default;  // stops and joins
+
+  struct Part {
+    bool loaded = false;      // something good is in force
+    bool from_cache = false;  // and it has not been confirmed since the start
+    std::string version;      // settings' or policy's revision; number of keys
+    std::string error;        // of the last attempt; empty: it went well
+  };
+  struct Report {
+    Part settings, bundle, keys;
+  };
+  virtual Report status() const = 0;
+};
+
+}  // namespace aegis::gateway

@@ -1,0 +1,135 @@
+#include "aegis/gateway/worker.h"
+
+#include "aegis/net/http1_grammar.h"
+
+namespace aegis::gateway {
+
+Worker::Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
+               IssuedDecisions& issued, telemetry::Logger& logger)
+    : options_(options),
+      metrics_(metrics),
+      logger_(logger),
+      issued_(issued),
+      graveyard_(loop_),
+      recorder_(loop_, journal),
+      pipeline_(options.pipeline, recorder_, metrics) {
+  recorder_.set_on_idle([](void* self) { static_cast<Worker*>(self)->StopWhenQuiet(); }, this);
+}
+
+Worker::~Worker() { Stop(); }
+
+void Worker::Listen(FileDescriptor listening) {
+  acceptors_.push_back(std::make_unique<net::Acceptor>(
+      loop_, std::move(listening),
+      [this](FileDescriptor socket, const net::SocketAddress&) { Accept(std::move(socket)); }));
+}
+
+void Worker::Start() {
+  thread_ = std::thread([this] { loop_.Run(); });
+}
+
+void Worker::Accept(FileDescriptor socket) {
+  // Beyond the limit the connection is closed at once: that is clearer to the agent than silence.
+  if (connections_.size() >= options_.max_connections || draining_) return;
+  auto connection = std::make_unique<Connection>(*this);
+  Connection* raw = connection.get();
+  raw->index = connections_.size();
+  connections_.push_back(std::move(connection));
+  connection_count_.store(connections_.size(), std::memory_order_relaxed);
+  metrics_.connections.Add(1);
+  raw->Start(std::move(socket));
+}
+
+void Worker::Remove(Connection* connection) {
+  const size_t index = connection->index;
+  std::unique_ptr<Connection> dead = std::move(connections_[index]);
+  if (index + 1 < connections_.size()) {
+    connections_[index] = std::move(connections_.back());
+    connections_[index]->index = index;
+  }
+  connections_.pop_back();
+  connection_count_.store(connections_.size(), std::memory_order_relaxed);
+  metrics_.connections.Add(-1);
+  graveyard_.Bury(std::move(dead));
+}
+
+void Worker::SetState(std::shared_ptr<const State> state) {
+  loop_.Post([this, state = std::move(state)]() mutable {
+    pipeline_.SetState(std::move(state));
+    DropUnusedPools();
+  });
+}
+
+UpstreamPool* Worker::PoolFor(const Tool& tool) {
+  auto found = pools_.find(tool.pool_key);
+  if (found == pools_.end()) {
+    UpstreamPool::Options options;
+    options.max_idle = options_.limits.max_idle_upstream;
+    options.idle_timeout_ms = options_.limits.upstream_keep_alive_ms;
+    options.limits = options_.limits.http;
+    found = pools_
+                .emplace(tool.pool_key, std::make_unique<UpstreamPool>(loop_, buffers_, graveyard_,
+                                                                       tool.address, options))
+                .first;
+  }
+  return found->second.get();
+}
+
+void Worker::DropUnusedPools() {
+  for (auto it = pools_.begin(); it != pools_.end();) {
+    bool wanted = false;
+    for (const auto& [name, tool] : pipeline_.state()->tools) {
+      wanted = wanted || tool.pool_key == it->first;
+    }
+    if (!wanted) it->second->Retire();
+    // A pool in use goes with a later state.
+    it = !wanted && !it->second->in_use() ? pools_.erase(it) : std::next(it);
+  }
+}
+
+std::string_view Worker::HttpDate() {
+  const int64_t now = pipeline_.clock().UnixSeconds();
+  if (now != date_second_) {
+    date_second_ = now;
+    date_ = net::FormatHttpDate(now);
+  }
+  return date_;
+}
+
+bool Worker::AddBuffered(size_t bytes) {
+  if (buffered_bytes_ + bytes > options_.limits.max_buffered_bytes) return false;
+  buffered_bytes_ += bytes;
+  return true;
+}
+
+void Worker::BeginDrain() {
+  loop_.Post([this] {
+    draining_ = true;
+    for (auto& acceptor : acceptors_) acceptor->Close();
+    // Closing takes a connection out of the list and another into its place.
+    for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
+  });
+}
+
+void Worker::Stop() {
+  if (!thread_.joinable()) return;
+  loop_.Post([this] { StopOnLoop(); });
+  thread_.join();
+  // What was closed last is still in the graveyard; its objects refer to the members below it.
+  graveyard_.Clear();
+}
+
+void Worker::StopOnLoop() {
+  stopping_ = true;
+  draining_ = true;
+  for (auto& acceptor : acceptors_) acceptor->Close();
+  while (!connections_.empty()) connections_.back()->Close();
+  for (auto& [key, pool] : pools_) pool->Retire();
+  StopWhenQuiet();
+}
+
+void Worker::StopWhenQuiet() {
+  if (stopping_ && recorder_.outstanding() == 0) loop_.Stop();
+}
+
+}  // namespace aegis::gateway

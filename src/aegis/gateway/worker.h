@@ -1,0 +1,95 @@
+// One worker thread of the gateway: its event loop, listeners, connections and all that they share.
+//
+// Threading: everything here belongs to the worker's thread, but the methods that say otherwise.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "aegis/audit/journal.h"
+#include "aegis/gateway/buffer.h"
+#include "aegis/gateway/connection.h"
+#include "aegis/gateway/graveyard.h"
+#include "aegis/gateway/issued_decisions.h"
+#include "aegis/gateway/options.h"
+#include "aegis/gateway/pipeline.h"
+#include "aegis/gateway/recorder.h"
+#include "aegis/gateway/upstream.h"
+#include "aegis/net/event_loop.h"
+#include "aegis/net/tcp.h"
+#include "aegis/telemetry/log.h"
+#include "aegis/telemetry/metrics.h"
+
+namespace aegis::gateway {
+
+class Worker {
+ public:
+  struct Options {
+    Limits limits;
+    size_t max_connections = 4096;  // of this worker
+    Pipeline::Options pipeline;
+  };
+  Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
+         IssuedDecisions& issued, telemetry::Logger& logger);
+  ~Worker();
+
+  // Before Start.
+  void Listen(FileDescriptor listening);
+  void Start();
+  // Any thread.
+  void SetState(std::shared_ptr<const State> state);
+  void BeginDrain();  // no new connections; the others are closed after their current answer
+  size_t connection_count() const { return connection_count_.load(std::memory_order_relaxed); }
+  uint64_t record_failures() const { return recorder_.failures(); }
+  // Closes all connections, waits until the journal has reported every record, and joins the
+  // thread.
+  void Stop();
+
+  // --- For connections ---
+  net::EventLoop& loop() { return loop_; }
+  const Limits& limits() const { return options_.limits; }
+  BufferPool& buffers() { return buffers_; }
+  Pipeline& pipeline() { return pipeline_; }
+  telemetry::WorkerMetrics& metrics() { return metrics_; }
+  telemetry::Logger& logger() { return logger_; }
+  IssuedDecisions& issued() { return issued_; }
+  UpstreamPool* PoolFor(const Tool& tool);
+  bool draining() const { return draining_; }
+  // The Date field's value, renewed every second.
+  std::string_view HttpDate();
+  // Bytes of bodies held for judging. False: no more fit.
+  bool AddBuffered(size_t bytes);
+  void SubtractBuffered(size_t bytes) { buffered_bytes_ -= bytes; }
+  void Remove(Connection* connection);
+
+ private:
+  void Accept(FileDescriptor socket);
+  void DropUnusedPools();
+  void StopOnLoop();
+  void StopWhenQuiet();
+
+  Options options_;
+  telemetry::WorkerMetrics& metrics_;
+  telemetry::Logger& logger_;
+  IssuedDecisions& issued_;
+  net::EventLoop loop_;
+  BufferPool buffers_;
+  Graveyard graveyard_;
+  Recorder recorder_;
+  Pipeline pipeline_;
+  StringMap<std::unique_ptr<UpstreamPool>> pools_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::atomic<size_t> connection_count_{0};
+  bool draining_ = false;
+  bool stopping_ = false;
+  size_t buffered_bytes_ = 0;
+  std::string date_;
+  int64_t date_second_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace aegis::gateway
