@@ -44,14 +44,19 @@ Value WithMember(Value object, std::string_view key, Value value, Arena& arena) 
   return copy.Build();
 }
 
-// The number that NumberedGrants put in front; nothing when the rule is not a grant's.
-std::optional<int64_t> TakeNumber(std::string_view& rule) {
+// The number that NumberedGrants put in front; nothing when the rule is not a grant's (a denial's
+// may begin with digits and '#' by itself).
+std::optional<int64_t> TakeNumber(std::string_view& rule, Value grants) {
   const size_t end = rule.find(kNumberEnd);
   if (end == std::string_view::npos || end == 0) return std::nullopt;
   int64_t number = 0;
   const auto [at, error] = std::from_chars(rule.data(), rule.data() + end, number);
   if (error != std::errc() || at != rule.data() + end) return std::nullopt;
-  rule.remove_prefix(end + 1);
+  const std::string_view rest = rule.substr(end + 1);
+  if (grants.At(static_cast<size_t>(number)).Get("rule").string_value() != rest) {
+    return std::nullopt;
+  }
+  rule = rest;
   return number;
 }
 
@@ -190,7 +195,7 @@ Result<Explanation> Explain(std::string_view plan_json, std::string_view data_js
   }
   Explanation out;
   std::string_view rule = document.Get("rule").string_value();
-  if (!numbered.empty()) out.grant = TakeNumber(rule);
+  if (!numbered.empty()) out.grant = TakeNumber(rule, tables.Get("grants"));
   if (out.grant) document = WithMember(document, "rule", rego::MakeString(arena, rule), arena);
   out.document_json = rego::ToJson(document);
   out.rule = rule;
