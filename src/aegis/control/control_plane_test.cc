@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -294,6 +295,43 @@ TEST_F(ControlPlaneTest, StoppingAnswersThoseWhoWait) {
   control_.reset();
   gateway.join();
   EXPECT_EQ(answer.status, 503);
+}
+
+TEST_F(ControlPlaneTest, ManyClientsAtOnceLeaveOneConsistentState) {
+  constexpr int kThreads = 4, kEach = 15;
+  std::atomic<bool> done = false;
+  std::thread gateway([&] {
+    std::string settings_etag, bundle_etag;
+    while (!done) {
+      const auto settings =
+          GatewayGet("/v1/gateway/settings?wait=1", {{"If-None-Match", settings_etag}});
+      if (settings.status == 200) settings_etag = settings.headers.Get("ETag");
+      const auto bundle = GatewayGet("/v1/bundles/default", {{"If-None-Match", bundle_etag}});
+      if (bundle.status == 200) bundle_etag = bundle.headers.Get("ETag");
+    }
+  });
+  std::vector<std::thread> operators;
+  for (int t = 0; t < kThreads; ++t) {
+    operators.emplace_back([this, t] {
+      for (int i = 0; i < kEach; ++i) {
+        const std::string name = "agent-" + std::to_string(t) + "-" + std::to_string(i);
+        EXPECT_EQ(Post("/api/v1/agents", {{"name", name}}).status, 201);
+        EXPECT_EQ(Post("/api/v1/agents/" + name, {{"status", "suspended"}}).status, 200);
+        EXPECT_EQ(Post("/api/v1/policies", Policy(name)).status, 201);
+      }
+    });
+  }
+  for (std::thread& each : operators) each.join();
+  done = true;
+  gateway.join();
+  const json settings = Json(GatewayGet("/v1/gateway/settings"));
+  ASSERT_EQ(settings["agents"].size(), size_t{kThreads * kEach});
+  for (const json& agent : settings["agents"]) EXPECT_EQ(agent["status"], "suspended");
+  EXPECT_EQ(settings["revision"], 2 * kThreads * kEach);
+  EXPECT_EQ(GatewayGet("/v1/bundles/default").body, "one:" + std::to_string(kThreads * kEach));
+  const std::string body = GatewayGet("/v1/gateway/settings").body;
+  Restart();
+  EXPECT_EQ(GatewayGet("/v1/gateway/settings").body, body) << "kept piece by piece, or read anew";
 }
 
 TEST_F(ControlPlaneTest, StatusIsTrue) {
