@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "aegis/policy/node.h"
+
 namespace aegis::policy {
 
 std::string Diagnostic::ToString() const {
@@ -60,6 +62,23 @@ std::string Diagnostics::ToString() const {
   for (const Diagnostic& item : items_) text += item.ToString() + '\n';
   if (dropped_ > 0) text += "... and " + std::to_string(dropped_) + " more\n";
   return text;
+}
+
+std::string Diagnostics::ToJson() const {
+  std::string out = "[";
+  for (const Diagnostic& item : items_) {
+    out += out.size() > 1 ? ",{\"severity\":" : "{\"severity\":";
+    out += item.severity == Severity::kWarning ? "\"warning\",\"file\":" : "\"error\",\"file\":";
+    AppendJsonString(item.file, out);
+    if (item.position.line > 0) {
+      out += ",\"line\":" + std::to_string(item.position.line) +
+             ",\"column\":" + std::to_string(item.position.column);
+    }
+    out += ",\"message\":";
+    AppendJsonString(item.message, out);
+    out += '}';
+  }
+  return out + "]";
 }
 
 }  // namespace aegis::policy

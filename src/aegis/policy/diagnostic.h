@@ -53,6 +53,8 @@ class Diagnostics {
 
   // One line each, and a last line that says how many were left out, if any were.
   std::string ToString() const;
+  // [{"severity","file","line","column","message"}]; line and column only where they are known.
+  std::string ToJson() const;
 
  private:
   std::vector<Diagnostic> items_;

@@ -305,6 +305,13 @@ constexpr Type kDocument = {.shape = Shape::kMap,
 // ---- Policy unit tests
 
 constexpr std::string_view kOutcomes[] = {"allow", "deny", "sanitize", "approval_needed", "defer"};
+// Those that a policy can give; tokens and suspended agents are refused before.
+constexpr std::string_view kReasons[] = {"allowed",          "no_policy",
+                                         "no_grant",         "action_not_allowed",
+                                         "condition_failed", "caller_not_permitted",
+                                         "outside_schedule", "denied_tool",
+                                         "policy_error"};
+constexpr Type kReason = {.shape = Shape::kText, .expected = "a reason", .allowed = kReasons};
 constexpr Type kOutcome = {.shape = Shape::kText, .expected = "an outcome", .allowed = kOutcomes};
 constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 4096};
 constexpr Type kTitle = {.shape = Shape::kText,
@@ -320,11 +327,9 @@ constexpr Type kAgentLabels = {.shape = Shape::kMap,
                                .element = &kText};
 constexpr Type kLink = {.shape = Shape::kText,
                         .expected = "user:NAME or agent:NAME",
-                        .check = CheckCaller,
-                        .schema_pattern =
-                            "^(user|agent):[^\\u0000-\\u0020\\u007f]([^\\u0000-\\u001f\\u007f]*[^"
-                            "\\u0000-\\u0020\\u007f])?$",
-                        .max_bytes = kMaxNameBytes + 6};
+                        .check = CheckLink,
+                        .schema_pattern = "^(user|agent):[\\s\\S]",
+                        .max_bytes = 4096};
 constexpr Type kChain = {.shape = Shape::kList,
                          .expected = "a list such as ['user:alice', 'agent:planner-agent']",
                          .element = &kLink,
@@ -350,7 +355,7 @@ constexpr Type kCall = {.shape = Shape::kMap,
                         .keys = kCallKeys};
 constexpr Key kExpectKeys[] = {
     {"outcome", &kOutcome, "allow, deny, ...", true},
-    {"reason", &kText, "The reason's id, for example condition_failed."},
+    {"reason", &kReason, "The reason's id, for example condition_failed."},
     {"rule", &kText,
      "The rule that decided, for example finance-agent/stripe-payments/create_payment."},
     {"mode", &kMode, "Whether the verdict is enforced."},

@@ -100,6 +100,7 @@ std::string CheckName(std::string_view text);     // no '*'
 std::string CheckPattern(std::string_view text);  // '*' stands for any characters
 std::string CheckDocumentName(std::string_view text);
 std::string CheckCaller(std::string_view text);    // user:PATTERN or agent:PATTERN
+std::string CheckLink(std::string_view text);      // user:NAME or agent:NAME
 std::string CheckPath(std::string_view text);      // a.b[*].c
 std::string CheckRegex(std::string_view text);     // RE2
 std::string CheckTimezone(std::string_view text);  // IANA

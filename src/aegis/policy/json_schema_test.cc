@@ -28,10 +28,9 @@ class SchemaOracle {
     parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(document_), schema_);
   }
   bool Accepts(const Json& value) {
-    valijson::Validator validator;
     valijson::ValidationResults results;
     const bool ok =
-        validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter(value), &results);
+        validator_.validate(schema_, valijson::adapters::NlohmannJsonAdapter(value), &results);
     problems_.clear();
     for (valijson::ValidationResults::Error error; results.popError(error);) {
       for (const std::string& step : error.context) problems_ += step;
@@ -43,6 +42,7 @@ class SchemaOracle {
 
  private:
   std::string problems_;
+  valijson::Validator validator_;  // keeps compiled patterns
   Json document_;
   valijson::Schema schema_;
 };

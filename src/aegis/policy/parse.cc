@@ -234,9 +234,9 @@ ParseResult ParseSources(std::span<const SourceFile> sources, const SourceLimits
   }
   ReportEqualNames(set.documents, result.diagnostics);
   if (result.diagnostics.has_errors()) return result;
-  std::stable_sort(
-      set.documents.begin(), set.documents.end(),
-      [](const Document& a, const Document& b) { return OrderKey(a.name) < OrderKey(b.name); });
+  std::sort(set.documents.begin(), set.documents.end(), [](const Document& a, const Document& b) {
+    return OrderKey(a.name) < OrderKey(b.name);
+  });
   std::sort(set.sources.begin(), set.sources.end(),
             [](const SourceDigest& a, const SourceDigest& b) {
               return std::tie(a.name, a.sha256) < std::tie(b.name, b.sha256);

@@ -77,6 +77,16 @@ std::string CheckCaller(std::string_view text) {
   return CheckPattern(text.substr(colon + 1));
 }
 
+std::string CheckLink(std::string_view text) {
+  const size_t colon = text.find(':');
+  const std::string_view type = text.substr(0, colon);
+  if (colon == std::string_view::npos || (type != "user" && type != "agent") ||
+      colon + 1 == text.size()) {
+    return "must be user:NAME or agent:NAME, for example 'user:alice'";
+  }
+  return {};
+}
+
 std::string CheckPath(std::string_view text) {
   static constexpr std::string_view kExample = "; write paths like 'items[*].price'";
   if (text.size() > kMaxNameBytes) {

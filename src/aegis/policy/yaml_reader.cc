@@ -146,25 +146,36 @@ std::string SyntaxMessage(const SourceText& source, const YAML::Exception& error
                    : message;
 }
 
+bool ReportAt(const SourceText& source, size_t offset, std::string message,
+              Diagnostics& diagnostics) {
+  diagnostics.Add({Severity::kError, std::string(source.name()), source.PositionAt(offset),
+                   std::move(message)});
+  return false;
+}
+
 // YAML 1.2.2 §5.1 c-printable without the controls. yaml-cpp ends its input at U+0004, so that a
 // control character could hide the rest of a file.
-bool CheckCharacters(const SourceText& source, Diagnostics& diagnostics) {
+bool CheckControls(const SourceText& source, Diagnostics& diagnostics) {
   const std::string_view text = source.text();
-  auto report = [&](size_t offset, std::string message) {
-    diagnostics.Add({Severity::kError, std::string(source.name()), source.PositionAt(offset),
-                     std::move(message)});
-    return false;
-  };
   for (size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<uint8_t>(text[i]);
     if (c >= 0x20 && c != 0x7F) continue;
-    if (c == '\n' || c == '\t' || (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n'))
-      continue;
-    if (c == '\r')
-      return report(i, "a carriage return without a line feed; end lines with LF or CRLF");
-    return report(i, "a control character (0x" + HexEncode(text.substr(i, 1)) +
-                         ") is not allowed; write it as an escape in double quotes");
+    const bool line_feed_next = i + 1 < text.size() && text[i + 1] == '\n';
+    if (c == '\n' || c == '\t' || (c == '\r' && line_feed_next)) continue;
+    if (c == '\r') {
+      return ReportAt(source, i, "a carriage return without a line feed; end lines with LF or CRLF",
+                      diagnostics);
+    }
+    return ReportAt(source, i,
+                    "a control character (0x" + HexEncode(text.substr(i, 1)) +
+                        ") is not allowed; write it as an escape in double quotes",
+                    diagnostics);
   }
+  return true;
+}
+
+bool CheckUtf8(const SourceText& source, Diagnostics& diagnostics) {
+  const std::string_view text = source.text();
   if (IsValidUtf8(text)) return true;
   size_t line_start = 0;  // the first line that is not UTF-8 is near enough
   while (line_start < text.size()) {
@@ -172,7 +183,8 @@ bool CheckCharacters(const SourceText& source, Diagnostics& diagnostics) {
     if (!IsValidUtf8(text.substr(line_start, end - line_start))) break;
     line_start = end + 1;
   }
-  return report(line_start, "this line is not UTF-8; save the file as UTF-8");
+  return ReportAt(source, line_start, "this line is not UTF-8; save the file as UTF-8",
+                  diagnostics);
 }
 
 }  // namespace
@@ -206,9 +218,9 @@ bool ReadSource(const SourceText& source, const SourceLimits& limits, DocumentSi
     return refuse("the file has more than " + std::to_string(limits.max_file_bytes) +
                   " bytes; split it");
   }
-  if (!CheckCharacters(source, diagnostics)) return false;
-  return source.name().ends_with(".json") ? ReadJson(source, limits, sink, diagnostics)
-                                          : ReadYaml(source, limits, sink, diagnostics);
+  if (!CheckUtf8(source, diagnostics)) return false;
+  if (source.name().ends_with(".json")) return ReadJson(source, limits, sink, diagnostics);
+  return CheckControls(source, diagnostics) && ReadYaml(source, limits, sink, diagnostics);
 }
 
 }  // namespace aegis::policy
