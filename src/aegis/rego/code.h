@@ -15,11 +15,14 @@
 namespace aegis::rego::internal {
 
 // a and b are operands: a register of the frame when not negative, else constant number ~operand.
-// c is a register. "or jump": goes to op number `jump` when the statement is undefined.
+// c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if it
+// is the result, becomes undefined.
 enum class OpCode : uint8_t {
   kMove,              // c = a
-  kMoveOnce,          // c = a; conflict when c is defined and different
+  kMoveOnce,          // c = a; conflict when c is defined and different; then to jump, if there is one
+                      // and a is defined
   kDot,               // c = a[b], or jump
+  kTypeIs,            // c = whether the type of a is `flag`, or jump
   kEqual,             // jump unless a == b
   kNotEqual,          // jump unless a != b
   kIsType,            // jump unless the type of a is `flag`
@@ -47,6 +50,7 @@ enum class OpCode : uint8_t {
   kWithEnd,      // c = b
   kReturn,       // returns a
   kHalt,         // ends the plan
+  kNop,          // only between the passes of the optimizer
 };
 
 enum class Comparison : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual };

@@ -1,6 +1,7 @@
 #include "aegis/rego/lowering.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "aegis/rego/number.h"
@@ -39,6 +40,15 @@ class Pools {
   }
   int32_t NullConstant() { return Scalar(kNullKey, Value::Null()); }
   int32_t UndefinedConstant() { return Scalar(kUndefinedKey, Value()); }
+  int32_t DataConstant() { return Scalar(kDataKey, code_.data); }
+  Value Constant(int32_t operand) const { return code_.constants[static_cast<size_t>(~operand)]; }
+  // Of a value that is a part of the data.
+  int32_t PartConstant(Value part) {
+    if (part.is_undefined()) return UndefinedConstant();
+    const auto [found, added] = parts_.emplace(std::pair(part.head(), part.bits()), 0);
+    if (added) found->second = Add(part);
+    return found->second;
+  }
   int32_t IntConstant(int64_t value) {
     const auto [found, added] = ints_.emplace(value, 0);
     if (added) found->second = Add(Value::Int(value));
@@ -80,7 +90,8 @@ class Pools {
 
  private:
   static constexpr int32_t kUnset = 0;
-  static constexpr int kTrueKey = 1, kFalseKey = 0, kNullKey = 2, kUndefinedKey = 3;
+  static constexpr int kTrueKey = 1, kFalseKey = 0, kNullKey = 2, kUndefinedKey = 3,
+                       kDataKey = 4;
 
   int32_t Scalar(int key, Value value) {
     int32_t& constant = scalars_[key];
@@ -97,7 +108,8 @@ class Pools {
   StringPool& strings_;
   internal::ByteCode& code_;
   std::vector<int32_t> string_constants_;
-  int32_t scalars_[4] = {kUnset, kUnset, kUnset, kUnset};
+  int32_t scalars_[5] = {kUnset, kUnset, kUnset, kUnset, kUnset};
+  std::map<std::pair<uint64_t, uint64_t>, int32_t> parts_;
   std::unordered_map<int64_t, int32_t> ints_;
   std::unordered_map<std::string, int32_t> numbers_;
   std::unordered_map<std::string_view, uint32_t> functions_;
@@ -112,13 +124,24 @@ const std::unordered_map<std::string_view, Comparison>& Comparisons() {
   return *table;
 }
 
+const std::unordered_map<std::string_view, Type>& TypeTests() {
+  static const auto* const table = new std::unordered_map<std::string_view, Type>{
+      {"is_null", Type::kNull},     {"is_boolean", Type::kBool}, {"is_number", Type::kNumber},
+      {"is_string", Type::kString}, {"is_array", Type::kArray},  {"is_object", Type::kObject},
+      {"is_set", Type::kSet}};
+  return *table;
+}
+
 // Lowers the body of one function or plan. Jumps hold numbers of labels until Finish.
 class FunctionLowering {
  public:
   FunctionLowering(Pools& pools, const ProgramLimits& limits) : pools_(pools), limits_(limits) {}
 
-  Status Run(const std::vector<Local>& params, const std::vector<ir::Block>& blocks, bool is_plan) {
+  // `data_local`: the local that is known to hold the base data, or kNoLocal.
+  Status Run(const std::vector<Local>& params, Local data_local,
+             const std::vector<ir::Block>& blocks, bool is_plan) {
     for (const Local param : params) Register(param);
+    data_local_ = data_local;
     AEGIS_RETURN_IF_ERROR(LowerBlocks(blocks));
     if (is_plan) {
       Emit({.code = OpCode::kHalt});
@@ -157,7 +180,7 @@ class FunctionLowering {
   int32_t Lowered(const Operand& operand) {
     switch (operand.kind) {
       case Operand::Kind::kLocal:
-        return Register(operand.value);
+        return operand.value == data_local_ ? pools_.DataConstant() : Register(operand.value);
       case Operand::Kind::kBool:
         return pools_.BoolConstant(operand.value != 0);
       case Operand::Kind::kString:
@@ -320,6 +343,15 @@ class FunctionLowering {
             .jump = Undefined()});
       return Ok();
     }
+    const auto type = TypeTests().find(stmt.func);
+    if (type != TypeTests().end()) {
+      Emit({.code = OpCode::kTypeIs,
+            .flag = static_cast<uint8_t>(type->second),
+            .a = Lowered(stmt.args[0]),
+            .c = Register(stmt.target),
+            .jump = Undefined()});
+      return Ok();
+    }
     const int32_t args = AddArgs(stmt.args);
     Emit({.code = OpCode::kBuiltin,
           .count = count,
@@ -466,22 +498,31 @@ class FunctionLowering {
   std::vector<uint32_t> labels_;
   std::vector<Scope> scopes_;
   std::unordered_map<Local, int32_t> registers_;
+  Local data_local_ = ir::kNoLocal;
   int32_t next_register_ = 0;
 };
 
 // Lowers one body and appends it to the program.
 Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string& name,
-                   const std::vector<Local>& params, const std::vector<ir::Block>& blocks,
-                   bool is_plan) {
+                   const std::vector<Local>& params, Local data_local,
+                   const std::vector<ir::Block>& blocks, bool is_plan) {
   internal::ByteCode& code = pools.code();
   FunctionLowering lowering(pools, limits);
-  if (Status lowered = lowering.Run(params, blocks, is_plan); !lowered) {
+  if (Status lowered = lowering.Run(params, data_local, blocks, is_plan); !lowered) {
     return Fail(Annotate(std::move(lowered).error(), name));
   }
   Function function;
   function.name = name;
   function.params = static_cast<uint32_t>(params.size());
-  Optimize(lowering.ops(), code.args, lowering.registers(), function);
+  struct Folding final : ConstantFolding {
+    explicit Folding(Pools& all) : pools(all) {}
+    Value Constant(int32_t operand) const override { return pools.Constant(operand); }
+    int32_t Member(int32_t source, int32_t key) override {
+      return pools.PartConstant(pools.Constant(source).Get(pools.Constant(key)));
+    }
+    Pools& pools;
+  } folding(pools);
+  Optimize(lowering.ops(), code.args, lowering.registers(), folding, function);
   function.entry = static_cast<uint32_t>(code.ops.size());
   if (code.ops.size() + lowering.ops().size() > limits.max_ops) {
     return Fail(Code::kResourceExhausted, "plan_too_large",
@@ -512,18 +553,23 @@ Status Lower(const ir::Policy& policy, Arena& arena, StringPool& strings,
                   "the policy uses the builtin function " + name + ", which is not supported yet");
     }
   }
-  for (const ir::Func& func : policy.funcs) {
+  const std::vector<Local> data_locals = FindDataLocals(policy);
+  for (size_t i = 0; i < policy.funcs.size(); ++i) {
+    const ir::Func& func = policy.funcs[i];
     if (!func.path.empty()) {
       std::string key;
       for (const std::string& segment : func.path) AppendPathSegment(key, segment);
       code.dynamic.emplace(std::move(key), static_cast<uint32_t>(code.functions.size()));
     }
-    AEGIS_RETURN_IF_ERROR(AddFunction(pools, limits, func.name, func.params, func.blocks, false));
+    AEGIS_RETURN_IF_ERROR(
+        AddFunction(pools, limits, func.name, func.params, data_locals[i], func.blocks, false));
   }
-  for (const ir::Plan& plan : policy.plans) {
+  for (size_t i = 0; i < policy.plans.size(); ++i) {
+    const ir::Plan& plan = policy.plans[i];
     code.entrypoints.push_back({plan.name, static_cast<uint32_t>(code.functions.size()), {}, true});
     AEGIS_RETURN_IF_ERROR(
-        AddFunction(pools, limits, plan.name, {ir::kInput, ir::kData}, plan.blocks, true));
+        AddFunction(pools, limits, plan.name, {ir::kInput, ir::kData},
+                    data_locals[policy.funcs.size() + i], plan.blocks, true));
   }
   std::reverse(code.constants.begin(), code.constants.end());
   FindInputUse(policy, code);

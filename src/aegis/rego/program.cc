@@ -34,10 +34,6 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
   Arena& arena = program->strings_->arena();
   internal::StringPool& pool = program->strings_->pool();
   internal::ByteCode& code = *program->code_;
-  {
-    AEGIS_TRY(const ir::Policy policy, ir::ReadPlan(plan_json, limits.max_plan_bytes));
-    AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
-  }
   code.data = Value::EmptyObject();
   if (!data_json.empty()) {
     const json::Limits data_limits{.max_bytes = limits.max_data_bytes,
@@ -50,8 +46,12 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
     }
     code.data = *data;
   }
-  for (const Value constant : code.constants) internal::MakeShareable(constant);
   internal::MakeShareable(code.data);
+  {
+    AEGIS_TRY(const ir::Policy policy, ir::ReadPlan(plan_json, limits.max_plan_bytes));
+    AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
+  }
+  for (const Value constant : code.constants) internal::MakeShareable(constant);
   return std::unique_ptr<const Program>(std::move(program));
 }
 

@@ -306,6 +306,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         } else if (!Equal(target, value)) {
           return Refuse(Conflict("complete rules must not produce multiple outputs"));
         }
+        if (op->jump != kNone && !value.is_undefined()) break;
         ++op;
         continue;
       }
@@ -313,6 +314,16 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         const Value value = Lookup(get(op->a), get(op->b));
         registers[op->c] = value;
         if (value.is_undefined()) break;
+        ++op;
+        continue;
+      }
+      case OpCode::kTypeIs: {
+        const Value value = get(op->a);
+        if (value.is_undefined()) {
+          registers[op->c] = Value();
+          break;
+        }
+        registers[op->c] = Value::Bool(value.type() == static_cast<Type>(op->flag));
         ++op;
         continue;
       }
@@ -338,7 +349,10 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       case OpCode::kLen: {
         const Value value = get(op->a);
-        if (!value.is_collection()) break;
+        if (!value.is_collection()) {
+          registers[op->c] = Value();
+          break;
+        }
         registers[op->c] = Value::Int(static_cast<int64_t>(value.size()));
         ++op;
         continue;
@@ -570,6 +584,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         PopScope();
         ++op;
         continue;
+      case OpCode::kNop:
       case OpCode::kHalt:
         return true;
     }
