@@ -2,9 +2,9 @@
 //
 //   journal_bench [FOLDER] [SECONDS]      (default: a temporary folder, 3 s each)
 //
-// One worker thread, as a gateway's, keeps 1, 32 or 512 calls in flight: it renders a decision record,
-// appends it, and hears through the sink that it is durable. Prints records/s, records and µs per
-// commit, and µs from Append until the worker hears.
+// One worker thread, as a gateway's, keeps 1, 32 or 512 calls in flight: it renders a decision
+// record, appends it, and hears through the sink that it is durable. Prints records/s, records and
+// µs per commit, and µs from Append until the worker hears.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -51,8 +51,8 @@ struct Figures {
   double At(double fraction) {
     if (values.empty()) return 0;
     std::sort(values.begin(), values.end());
-    return static_cast<double>(values[static_cast<size_t>(
-               fraction * static_cast<double>(values.size() - 1))]) /
+    return static_cast<double>(
+               values[static_cast<size_t>(fraction * static_cast<double>(values.size() - 1))]) /
            1000;
   }
 };
@@ -116,8 +116,10 @@ void Run(const std::string& folder, size_t appenders, double seconds) {
       auto& call = *static_cast<Call*>(record->context);
       latency_nanos.values.push_back(now - call.start);
       ++records;
-      if (now < end) submit(call);
-      else --waiting;
+      if (now < end)
+        submit(call);
+      else
+        --waiting;
     }
   }
   const double took = static_cast<double>(Now() - start) / 1e9;
@@ -137,9 +139,10 @@ int main(int argc, char** argv) {
   std::string folder = argc > 1 ? argv[1] : "";
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
   const bool temporary = folder.empty();
-  if (temporary)
-    folder = (std::filesystem::temp_directory_path() / "aegis-journal-bench").string();
-  std::printf("appenders    records/s  commits/s rec/commit commit50µ commit99µ durable50µ durable99µ  B/record\n");
+  if (temporary) folder = (std::filesystem::temp_directory_path() / "aegis-journal-bench").string();
+  std::printf(
+      "appenders    records/s  commits/s rec/commit commit50µ commit99µ durable50µ durable99µ  "
+      "B/record\n");
   for (const size_t appenders : {1, 32, 512}) aegis::audit::Run(folder, appenders, seconds);
   if (temporary) std::filesystem::remove_all(folder);
 }

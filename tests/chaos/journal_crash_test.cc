@@ -1,8 +1,16 @@
-// Kills a process that writes the audit journal, again and again, at random moments, and checks after
-// each time that every record it had been told is durable is there, in order and without a gap.
+// Kills a process that writes the audit journal, again and again, at random moments, and checks
+// after each time that every record it had been told is durable is there, in order and without a
+// gap.
 //
 //   journal_crash_test [--rounds N] [--seconds S] [--seed N] [--folder DIR]
-//   journal_crash_test --append DIR SEED      (the writer: a stream of Acknowledgement to standard output)
+//   journal_crash_test --append DIR SEED      (the writer: a stream of Acknowledgement to standard
+//   output)
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -12,16 +20,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <fcntl.h>
 #include <filesystem>
-#include <poll.h>
 #include <mutex>
 #include <random>
-#include <spawn.h>
 #include <string>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "aegis/audit/journal.h"
@@ -81,13 +84,14 @@ class Worker final : public DurableSink {
 
  private:
   void Submit(PendingRecord& record) {
-    const std::lock_guard lock(mutex_);  // the first records come from a thread of their own
+    const std::lock_guard lock(mutex_);    // the first records come from a thread of their own
     const uint64_t tag = random_() >> 12;  // exact in JSON
     // Mostly like real records, sometimes large, so that kills fall into writes.
     const size_t size = large_ || random_() % 50 == 0 ? random_() % 500'000 : random_() % 800;
     record.context = reinterpret_cast<void*>(tag);
     record.head = "{\"seq\":";
-    record.tail = "," + (kTag + std::to_string(tag)) + ",\"text\":\"" + std::string(size, 'x') + "\"}";
+    record.tail =
+        "," + (kTag + std::to_string(tag)) + ",\"text\":\"" + std::string(size, 'x') + "\"}";
     if (!journal_.Append(&record, this)) Die("the journal refused a record");
   }
 
@@ -176,9 +180,9 @@ class Killer {
         killed = true;
       }
       pollfd waiting{read_end.get(), POLLIN, 0};
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                            deadline - SteadyClock::now())
-                            .count();
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now())
+              .count();
       if (::poll(&waiting, 1, killed ? -1 : static_cast<int>(std::max<int64_t>(left, 0))) < 0)
         continue;
       if (waiting.revents == 0) continue;
@@ -245,11 +249,16 @@ int Main(int argc, char** argv) {
     if (option == "--append" && i + 2 < argc)
       return Append(argv[i + 1], std::strtoull(argv[i + 2], nullptr, 10));
     if (i + 1 >= argc) Die("wrong usage; see the head of the source");
-    if (option == "--rounds") rounds = std::strtoull(argv[++i], nullptr, 10);
-    else if (option == "--seconds") seconds = std::strtoull(argv[++i], nullptr, 10);
-    else if (option == "--seed") seed = std::strtoull(argv[++i], nullptr, 10);
-    else if (option == "--folder") folder = argv[++i];
-    else Die("wrong usage; see the head of the source");
+    if (option == "--rounds")
+      rounds = std::strtoull(argv[++i], nullptr, 10);
+    else if (option == "--seconds")
+      seconds = std::strtoull(argv[++i], nullptr, 10);
+    else if (option == "--seed")
+      seed = std::strtoull(argv[++i], nullptr, 10);
+    else if (option == "--folder")
+      folder = argv[++i];
+    else
+      Die("wrong usage; see the head of the source");
   }
   const bool temporary = folder.empty();
   if (temporary) {
@@ -273,7 +282,8 @@ int Main(int argc, char** argv) {
       static_cast<unsigned long long>(totals.torn),
       static_cast<unsigned long long>(totals.torn_bytes));
   if (temporary) std::filesystem::remove_all(folder);  // kept after a failure
-  if (totals.rounds < 100 && rounds >= 100) Die("the machine is too slow for 100 kills in the time");
+  if (totals.rounds < 100 && rounds >= 100)
+    Die("the machine is too slow for 100 kills in the time");
   return 0;
 }
 

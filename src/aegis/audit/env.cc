@@ -1,12 +1,13 @@
 #include "aegis/audit/env.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "aegis/base/file.h"
 
@@ -53,7 +54,7 @@ class PosixFile final : public File {
     return Fail(SystemError("cannot reserve space for", path_, errno));
   }
   Result<uint64_t> Size() override {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return Fail(SystemError("cannot stat", path_, errno));
     return static_cast<uint64_t>(info.st_size);
   }
@@ -127,8 +128,9 @@ class PosixEnv final : public Env {
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK)
         return Fail(Code::kFailedPrecondition, "journal_locked",
-                    path + ": another process is writing this journal; stop it, or use another "
-                           "data folder");
+                    path +
+                        ": another process is writing this journal; stop it, or use another "
+                        "data folder");
       return Fail(SystemError("cannot lock", path, errno));
     }
     return std::make_unique<PosixLock>(std::move(fd));

@@ -1,5 +1,5 @@
-// The journal's view of the operating system: few calls, so that tests can make each of them fail and
-// can crash between any two.
+// The journal's view of the operating system: few calls, so that tests can make each of them fail
+// and can crash between any two.
 //
 // Threading: an Env may be used from any thread, a File from one at a time.
 // Errors: those of aegis::SystemError (not_found, permission_denied, disk_full, io_error).
@@ -27,8 +27,8 @@ class File {
   // fsync: also all other metadata.
   virtual Status SyncAll() = 0;
   virtual Status Truncate(uint64_t size) = 0;
-  // Reserves space, so that writing does not find the disk full. A file system that cannot do this is
-  // not an error.
+  // Reserves space, so that writing does not find the disk full. A file system that cannot do this
+  // is not an error.
   virtual Status Reserve(uint64_t size) = 0;
   virtual Result<uint64_t> Size() = 0;
 };

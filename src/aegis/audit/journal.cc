@@ -1,16 +1,17 @@
 #include "aegis/audit/journal.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <climits>
 #include <ctime>
-#include <linux/futex.h>
 #include <mutex>
-#include <sys/syscall.h>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "aegis/audit/recovery.h"
@@ -244,12 +245,11 @@ class JournalImpl final : public Journal {
     for (size_t i = 0; i < sinks; ++i) by_sink_[i].sink->OnDurable(by_sink_[i].records);
   }
 
-  // Ends the current segment, unless it has no records (the next one then takes its name), and begins
-  // another. A seal is never touched again: a newer segment may already rely on it.
+  // Ends the current segment, unless it has no records (the next one then takes its name), and
+  // begins another. A seal is never touched again: a newer segment may already rely on it.
   Status Rotate() {
     if (!segment_.sealed && segment_.first_sequence != next_sequence_) {
-      AEGIS_RETURN_IF_ERROR(
-          Seal(*segment_.file, segment_.salt, segment_.durable, next_sequence_));
+      AEGIS_RETURN_IF_ERROR(Seal(*segment_.file, segment_.salt, segment_.durable, next_sequence_));
       segment_.sealed = true;
     }
     return BeginSegment();
@@ -351,8 +351,8 @@ Result<std::unique_ptr<Journal>> Journal::Open(Options options, Recovery* recove
   AEGIS_TRY(std::unique_ptr<FileLock> lock, env.Lock(options.folder + "/lock"));
   AEGIS_TRY(const Recovery found, RecoverFolder(env, options.folder, options.producer));
   if (recovery != nullptr) *recovery = found;
-  auto journal = std::make_unique<JournalImpl>(std::move(options), env, std::move(lock),
-                                               found.next_sequence);
+  auto journal =
+      std::make_unique<JournalImpl>(std::move(options), env, std::move(lock), found.next_sequence);
   AEGIS_RETURN_IF_ERROR(journal->Start());
   return journal;
 }

@@ -98,8 +98,7 @@ TEST_F(JournalTest, RotatesWithoutAGap) {
     auto journal = Journal::Open(Options(4096));
     ASSERT_TRUE(journal);
     WaitingSink sink;
-    for (int i = 0; i < 100; ++i)
-      ASSERT_TRUE(sink.AppendAndWait(**journal, std::string(500, 'x')));
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(sink.AppendAndWait(**journal, std::string(500, 'x')));
   }
   EXPECT_EQ(ReadAll(Env::Posix(), folder_).size(), 100u);
   const auto names = *Env::Posix().List(folder_);
@@ -108,7 +107,8 @@ TEST_F(JournalTest, RotatesWithoutAGap) {
   ASSERT_TRUE(Journal::Open(Options(4096), &recovery));
   EXPECT_EQ(recovery.records, 100u);
 
-  // A segment that is missing in the middle is told; one that is missing at the front may be archived.
+  // A segment that is missing in the middle is told; one that is missing at the front may be
+  // archived.
   std::filesystem::remove(folder_ + "/" + names[0]);
   ASSERT_TRUE(Journal::Open(Options(4096), &recovery));
   EXPECT_EQ(recovery.next_sequence, 101u);
@@ -200,8 +200,8 @@ TEST(JournalRecoveryTest, CutsATornTailAtAnyLength) {
       Journal::Recovery recovery;
       auto journal = Journal::Open(options, &recovery);
       ASSERT_TRUE(journal) << size << journal.error().message;
-      const size_t expected = std::min<size_t>((size - kSegmentHeaderBytes) / frame, 2) +
-                              (size == used ? 1 : 0);
+      const size_t expected =
+          std::min<size_t>((size - kSegmentHeaderBytes) / frame, 2) + (size == used ? 1 : 0);
       // Zeros in the padding are not missed.
       EXPECT_GE(recovery.records, expected) << size;
       EXPECT_LE(recovery.records, expected + 1) << size;

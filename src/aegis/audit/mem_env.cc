@@ -27,7 +27,8 @@ class HeldLock final : public FileLock {
 
 class MemFile final : public File {
  public:
-  MemFile(MemEnv& env, std::shared_ptr<MemEnv::Inode> inode) : env_(env), inode_(std::move(inode)) {}
+  MemFile(MemEnv& env, std::shared_ptr<MemEnv::Inode> inode)
+      : env_(env), inode_(std::move(inode)) {}
 
   Result<size_t> Read(uint64_t offset, char* out, size_t size) override {
     const std::lock_guard lock(env_.mutex_);

@@ -1,9 +1,10 @@
 #include "aegis/audit/reader.h"
 
-#include <algorithm>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "aegis/audit/segment.h"
 #include "aegis/base/arena.h"
@@ -127,9 +128,9 @@ Result<bool> Reader::StopIsEnd() {
   AEGIS_TRY(const SegmentReader::Step step, segment_->Next(frame));
   segment_->Seek(offset, sequence);
   if (step != SegmentReader::Step::kStop) return false;
-  return Fail(CorruptError(segment_->path(), offset,
-                           "damaged; a later commit at offset " + std::to_string(tail.evidence) +
-                               " is whole"));
+  return Fail(CorruptError(
+      segment_->path(), offset,
+      "damaged; a later commit at offset " + std::to_string(tail.evidence) + " is whole"));
 }
 
 Status Reader::ReadToSegmentEnd() {
@@ -140,8 +141,8 @@ Status Reader::ReadToSegmentEnd() {
       if (!stepped) break;
     }
     if (sealed_ || is_newest()) return Ok();
-    // Not the newest, so it has a seal by now, unless it is damaged. What was read of it may be out of
-    // date, or even have been cut off after a failed commit: start over, once.
+    // Not the newest, so it has a seal by now, unless it is damaged. What was read of it may be out
+    // of date, or even have been cut off after a failed commit: start over, once.
     again = std::exchange(start_over, false);
     if (again) {
       AEGIS_TRY(again, Enter(index_));
@@ -205,8 +206,8 @@ Result<bool> Reader::Previous(Entry& entry) {
   const size_t position = position_;
   AEGIS_TRY(const bool stepped, Step(&entry));
   if (!stepped)
-    return Fail(CorruptError(segment_->path(), offsets_[position],
-                             "the record that was here is gone"));
+    return Fail(
+        CorruptError(segment_->path(), offsets_[position], "the record that was here is gone"));
   position_ = position;
   return true;
 }

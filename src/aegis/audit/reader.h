@@ -1,9 +1,10 @@
-// Reads audit records from a journal's folder, forward and backward, also while it is being written.
+// Reads audit records from a journal's folder, forward and backward, also while it is being
+// written.
 //
-// Threading: one thread at a time. No lock is taken; the writer is not disturbed. Memory: one window of
-// the file (256 KiB, or one record if that is larger) and 8 bytes per record of the current segment.
-// Errors: journal_corrupt with file and offset (reading goes no further), journal_version, and those of
-// Env; not_found when the folder does not exist.
+// Threading: one thread at a time. No lock is taken; the writer is not disturbed. Memory: one
+// window of the file (256 KiB, or one record if that is larger) and 8 bytes per record of the
+// current segment. Errors: journal_corrupt with file and offset (reading goes no further),
+// journal_version, and those of Env; not_found when the folder does not exist.
 #pragma once
 
 #include <cstdint>
@@ -69,8 +70,8 @@ class Reader {
   static Result<std::unique_ptr<Reader>> Open(std::string folder, Env* env = nullptr);
   ~Reader();
 
-  // The record behind the place where the reader stands, which moves behind it. False: there is none
-  // (yet); asking again later continues.
+  // The record behind the place where the reader stands, which moves behind it. False: there is
+  // none (yet); asking again later continues.
   Result<bool> Next(Entry& entry);
   // The record before that place, which moves before it. False: there is none.
   Result<bool> Previous(Entry& entry);
@@ -89,8 +90,8 @@ class Reader {
   Reader(std::string folder, Env& env);
   // Lists the folder anew and keeps the current segment current.
   Status Refresh();
-  // Makes `index` the current segment, standing before its first record. False: the file is gone, and
-  // nothing has changed.
+  // Makes `index` the current segment, standing before its first record. False: the file is gone,
+  // and nothing has changed.
   Result<bool> Enter(size_t index);
   // One step forward within the current segment; `entry` may be nullptr. False: at its end.
   Result<bool> Step(Entry* entry);
@@ -105,9 +106,10 @@ class Reader {
   std::vector<std::string> segments_;  // names, sorted
   size_t index_ = 0;
   std::unique_ptr<SegmentReader> segment_;  // the current one; nullptr: none entered yet
-  std::vector<uint64_t> offsets_;  // of the current segment's frames read so far, and behind the last
-  size_t position_ = 0;            // stands before the frame of that index
-  bool sealed_ = false;            // the current segment's end frame was read: offsets_ is complete
+  // Of the current segment's frames read so far, and behind the last of them.
+  std::vector<uint64_t> offsets_;
+  size_t position_ = 0;  // stands before the frame of that index
+  bool sealed_ = false;  // the current segment's end frame was read: offsets_ is complete
   std::optional<uint64_t> judged_;  // offset of a stop that was found to be the end
   bool following_ = false;
   FileDescriptor watch_;

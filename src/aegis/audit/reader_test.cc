@@ -204,11 +204,11 @@ TEST_F(ReaderTest, FindsAndFilters) {
     WaitingSink sink;
     for (int i = 0; i < 60; ++i) {
       const std::string n = std::to_string(i);
-      ASSERT_TRUE(sink.AppendAndWait(
-          *journal, "t\",\"agent\":\"" + std::string(i % 2 ? "a" : "b") +
-                        "\",\"chain\":[{\"id\":\"id-7\"}],\"id\":\"id-" + n +
-                        "\",\"time\":\"2026-01-01T00:00:" + (i < 10 ? "0" : "") + n +
-                        ".000Z\",\"tool\":\"with \\\"quotes\\\""));
+      ASSERT_TRUE(
+          sink.AppendAndWait(*journal, "t\",\"agent\":\"" + std::string(i % 2 ? "a" : "b") +
+                                           "\",\"chain\":[{\"id\":\"id-7\"}],\"id\":\"id-" + n +
+                                           "\",\"time\":\"2026-01-01T00:00:" + (i < 10 ? "0" : "") +
+                                           n + ".000Z\",\"tool\":\"with \\\"quotes\\\""));
     }
   }
   const auto reader = OpenReader();
@@ -221,8 +221,7 @@ TEST_F(ReaderTest, FindsAndFilters) {
   const auto last = [&](const Filter& filter, size_t count = 100) {
     std::vector<uint64_t> sequences;
     const auto entries = reader->Last(count, Matcher(filter)).value();
-    for (const Entry& entry : entries)
-      sequences.push_back(entry.sequence);
+    for (const Entry& entry : entries) sequences.push_back(entry.sequence);
     return sequences;
   };
   EXPECT_THAT(last({}, 3), ElementsAre(58, 59, 60));

@@ -47,8 +47,8 @@ void AppendTime(std::string& out, int64_t unix_nanos) {
   out.push_back('Z');
 }
 
-// Writes members one after another; the caller gives them in the order of their names, which is what
-// makes the JSON canonical (RFC 8785 §3.2.3; the names are ASCII).
+// Writes members one after another; the caller gives them in the order of their names, which is
+// what makes the JSON canonical (RFC 8785 §3.2.3; the names are ASCII).
 class Members {
  public:
   explicit Members(PendingRecord& record) : out_(&record.head), record_(record) {

@@ -28,7 +28,7 @@ inline constexpr size_t kMaxStateBytes = 16 * 1024;  // each of before and after
 struct RecordHeader {
   std::string_view id = {};        // UUIDv7 of the record; a decision's id is its record's id
   std::string_view producer = {};  // Journal::Options::producer
-  int64_t time_unix_ns = 0;   // when decided, finished, done; written with milliseconds
+  int64_t time_unix_ns = 0;        // when decided, finished, done; written with milliseconds
   std::string_view org = {};
   std::string_view tenant = {};
   std::string_view trace_id = {};  // 32 hexadecimal digits
@@ -62,11 +62,11 @@ struct OutcomeRecord {
   std::string_view decision_id = {};
   std::string_view tool = {};
   std::string_view action = {};
-  int status = 0;             // HTTP status sent to the agent; 0: none was sent
-  std::string_view error = {};     // why there is no proper answer, e.g. "upstream_timeout"
+  int status = 0;               // HTTP status sent to the agent; 0: none was sent
+  std::string_view error = {};  // why there is no proper answer, e.g. "upstream_timeout"
   uint64_t request_bytes = 0;   // bodies
   uint64_t response_bytes = 0;
-  int64_t duration_us = 0;    // from the request's arrival to the last byte
+  int64_t duration_us = 0;  // from the request's arrival to the last byte
 };
 
 // kind "operator": a change made by a person or a program with an operator's rights.

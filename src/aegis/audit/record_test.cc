@@ -58,17 +58,18 @@ TEST(RecordTest, DecisionIsAsDocumented) {
   const identity::ChainLink chain[] = {{"user", "alice"}, {"agent", "planner-agent"}};
   PendingRecord out;
   Render(Decision(chain), out);
-  EXPECT_EQ(Json(out),
-            "{\"action\":\"create_payment\",\"agent\":\"finance-agent\",\"bundle_sha256\":\"9f\","
-            "\"chain\":[{\"id\":\"alice\",\"type\":\"user\"},{\"id\":\"planner-agent\",\"type\":"
-            "\"agent\"}],\"door\":\"http\",\"enforced\":false,"
-            "\"id\":\"0197c0c2-7d3a-7b2c-9c3e-8d1f2a3b4c5d\",\"kind\":\"decision\","
-            "\"latency_us\":41,\"mode\":\"shadow\",\"org\":\"acme\",\"outcome\":\"deny\","
-            "\"params_hash\":\"sha256:4b\",\"policy_version\":\"7\",\"producer\":\"gateway-1\","
-            "\"reason\":\"condition_failed\",\"rule\":\"finance-agent/stripe-payments/create_payment\","
-            "\"seq\":7,\"session\":\"s-1\",\"tenant\":\"payments\","
-            "\"time\":\"2026-11-24T15:04:05.123Z\",\"tool\":\"stripe-payments\","
-            "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"v\":1}");
+  EXPECT_EQ(
+      Json(out),
+      "{\"action\":\"create_payment\",\"agent\":\"finance-agent\",\"bundle_sha256\":\"9f\","
+      "\"chain\":[{\"id\":\"alice\",\"type\":\"user\"},{\"id\":\"planner-agent\",\"type\":"
+      "\"agent\"}],\"door\":\"http\",\"enforced\":false,"
+      "\"id\":\"0197c0c2-7d3a-7b2c-9c3e-8d1f2a3b4c5d\",\"kind\":\"decision\","
+      "\"latency_us\":41,\"mode\":\"shadow\",\"org\":\"acme\",\"outcome\":\"deny\","
+      "\"params_hash\":\"sha256:4b\",\"policy_version\":\"7\",\"producer\":\"gateway-1\","
+      "\"reason\":\"condition_failed\",\"rule\":\"finance-agent/stripe-payments/create_payment\","
+      "\"seq\":7,\"session\":\"s-1\",\"tenant\":\"payments\","
+      "\"time\":\"2026-11-24T15:04:05.123Z\",\"tool\":\"stripe-payments\","
+      "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"v\":1}");
   ExpectCanonical(Json(out));
 }
 
@@ -86,7 +87,8 @@ TEST(RecordTest, OutcomeAndOperatorAreCanonicalToo) {
                        .duration_us = -4},
          out);
   ExpectCanonical(Json(out));
-  EXPECT_THAT(Json(out), HasSubstr("\"response_bytes\":9007199254740991,\"seq\":7,\"status\":502,"));
+  EXPECT_THAT(Json(out),
+              HasSubstr("\"response_bytes\":9007199254740991,\"seq\":7,\"status\":502,"));
   EXPECT_THAT(Json(out), HasSubstr("\"duration_us\":0,"));
   Render(OperatorRecord{.header = Header(),
                         .who = "user:alice",
@@ -103,10 +105,11 @@ TEST(RecordTest, LeavesOutWhatHasNoValue) {
   PendingRecord out;
   Render(DecisionRecord{}, out);
   ExpectCanonical(Json(out));
-  EXPECT_EQ(Json(out),
-            "{\"chain\":[],\"door\":\"http\",\"enforced\":true,\"kind\":\"decision\","
-            "\"latency_us\":0,\"mode\":\"enforce\",\"outcome\":\"deny\",\"reason\":\"policy_error\","
-            "\"seq\":7,\"time\":\"1970-01-01T00:00:00.000Z\",\"v\":1}");
+  EXPECT_EQ(
+      Json(out),
+      "{\"chain\":[],\"door\":\"http\",\"enforced\":true,\"kind\":\"decision\","
+      "\"latency_us\":0,\"mode\":\"enforce\",\"outcome\":\"deny\",\"reason\":\"policy_error\","
+      "\"seq\":7,\"time\":\"1970-01-01T00:00:00.000Z\",\"v\":1}");
   Render(OutcomeRecord{}, out);
   ExpectCanonical(Json(out));
   Render(OperatorRecord{}, out);
@@ -168,8 +171,9 @@ TEST(RecordTest, ReusesItsStrings) {
 TEST(RecordTest, TimesAreThoseOfTheClockLibrary) {
   auto record = Decision({});
   PendingRecord out;
-  for (const int64_t time : {int64_t{0}, int64_t{951'782'399'999'999'999}, int64_t{-1},
-                             int64_t{1'709'210'096'001'000'000}, int64_t{4'102'444'800'000'000'000}}) {
+  for (const int64_t time :
+       {int64_t{0}, int64_t{951'782'399'999'999'999}, int64_t{-1},
+        int64_t{1'709'210'096'001'000'000}, int64_t{4'102'444'800'000'000'000}}) {
     record.header.time_unix_ns = time;
     Render(record, out);
     EXPECT_THAT(Json(out), HasSubstr("\"time\":\"" + FormatRfc3339Millis(time) + "\""));

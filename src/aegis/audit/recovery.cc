@@ -52,8 +52,9 @@ Result<Journal::Recovery> RecoverFolder(Env& env, const std::string& folder,
     const uint64_t first = *ParseSegmentName(segments[i]);
     if (leads_to && *leads_to != first)
       return Fail(CorruptError(folder + "/" + segments[i], 0,
-                               "record " + std::to_string(*leads_to) + " belongs here; a segment "
-                               "before this one is missing"));
+                               "record " + std::to_string(*leads_to) +
+                                   " belongs here; a segment "
+                                   "before this one is missing"));
     AEGIS_TRY(leads_to, ReadSeal(env, folder, segments[i]));
   }
   if (!segments.empty()) {
@@ -65,8 +66,9 @@ Result<Journal::Recovery> RecoverFolder(Env& env, const std::string& folder,
                       producer + "\"; give each producer a folder of its own");
     if (leads_to && *leads_to != header.first_sequence)
       return Fail(CorruptError(reader.path(), 0,
-                               "record " + std::to_string(*leads_to) + " belongs here; a segment "
-                               "before this one is missing"));
+                               "record " + std::to_string(*leads_to) +
+                                   " belongs here; a segment "
+                                   "before this one is missing"));
     Frame frame;
     auto step = reader.Next(frame);
     while (step && *step == SegmentReader::Step::kFrame) step = reader.Next(frame);

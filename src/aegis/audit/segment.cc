@@ -12,7 +12,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "integers are stored as they are");
 
-constexpr std::string_view kMagic = "\x89" "AEGSEG\n";
+constexpr std::string_view kMagic =
+    "\x89"
+    "AEGSEG\n";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kWindow = 256 * 1024;
 
@@ -70,9 +72,10 @@ bool IsProducerName(std::string_view producer) {
 }
 
 Error CorruptError(const std::string& path, uint64_t offset, std::string_view what) {
-  return {Code::kDataLoss, "journal_corrupt",
-          path + ", offset " + std::to_string(offset) + ": " + std::string(what) +
-              "; restore the file from a copy, or move the journal's folder away to begin a new one"};
+  return {
+      Code::kDataLoss, "journal_corrupt",
+      path + ", offset " + std::to_string(offset) + ": " + std::string(what) +
+          "; restore the file from a copy, or move the journal's folder away to begin a new one"};
 }
 
 std::string EncodeHeader(const SegmentHeader& header) {
@@ -90,14 +93,16 @@ std::string EncodeHeader(const SegmentHeader& header) {
 }
 
 Result<SegmentHeader> DecodeHeader(std::string_view bytes, const std::string& path) {
-  if (bytes.size() < kSegmentHeaderBytes) return Fail(CorruptError(path, 0, "the header is not whole"));
+  if (bytes.size() < kSegmentHeaderBytes)
+    return Fail(CorruptError(path, 0, "the header is not whole"));
   if (!bytes.starts_with(kMagic))
     return Fail(CorruptError(path, 0, "this is not an audit segment (wrong magic)"));
   const auto version = Load<uint32_t>(bytes, 8);
   if (version != kVersion)
-    return Fail(Code::kFailedPrecondition, "journal_version",
-                path + ": format version " + std::to_string(version) +
-                    " is not known to this build, which reads version 1; use the build that wrote it");
+    return Fail(
+        Code::kFailedPrecondition, "journal_version",
+        path + ": format version " + std::to_string(version) +
+            " is not known to this build, which reads version 1; use the build that wrote it");
   if (Load<uint32_t>(bytes, 124) != Crc32c(bytes.substr(0, 124)))
     return Fail(CorruptError(path, 0, "the header's checksum is wrong"));
   SegmentHeader header;
@@ -219,8 +224,8 @@ Result<SegmentReader::Tail> SegmentReader::JudgeTail() {
     uint64_t value = 0;
     std::memcpy(&value, bytes.data(), word);
     if (value == 0) continue;  // less than a word at the end of the file
-    tail.torn_bytes =
-        at - offset_ + 8 - static_cast<uint64_t>(std::countl_zero(value)) / 8;  // up to its last byte
+    tail.torn_bytes = at - offset_ + 8 -
+                      static_cast<uint64_t>(std::countl_zero(value)) / 8;  // up to its last byte
     if (at == offset_ || bytes.size() < kFrameHeaderBytes) continue;
     AEGIS_TRY(const std::optional<Frame> later, FrameAt(at));
     if (later && (later->type != FrameType::kRecord || later->commit > next_sequence_)) {

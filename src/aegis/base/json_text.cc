@@ -38,13 +38,27 @@ size_t SequenceSize(std::string_view text) {
 void AppendControl(std::string& out, char c) {
   static constexpr char kHex[] = "0123456789abcdef";
   switch (c) {
-    case '"': out.append("\\\""); return;
-    case '\\': out.append("\\\\"); return;
-    case '\b': out.append("\\b"); return;
-    case '\t': out.append("\\t"); return;
-    case '\n': out.append("\\n"); return;
-    case '\f': out.append("\\f"); return;
-    case '\r': out.append("\\r"); return;
+    case '"':
+      out.append("\\\"");
+      return;
+    case '\\':
+      out.append("\\\\");
+      return;
+    case '\b':
+      out.append("\\b");
+      return;
+    case '\t':
+      out.append("\\t");
+      return;
+    case '\n':
+      out.append("\\n");
+      return;
+    case '\f':
+      out.append("\\f");
+      return;
+    case '\r':
+      out.append("\\r");
+      return;
     default:
       out.append("\\u00");
       out.push_back(kHex[static_cast<uint8_t>(c) >> 4]);

@@ -1,5 +1,12 @@
 #include "aegis/telemetry/log.h"
 
+#include <fcntl.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -7,13 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
-#include <fcntl.h>
 #include <mutex>
-#include <spdlog/async_logger.h>
-#include <spdlog/details/thread_pool.h>
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/base_sink.h>
-#include <unistd.h>
 #include <vector>
 
 #include "aegis/base/file.h"
@@ -32,15 +33,14 @@ bool EndsWith(std::string_view text, std::string_view end) { return text.ends_wi
 // Whether a field of that name holds a secret. Ids and hashes of secrets are not secret.
 bool NamesASecret(std::string_view key) {
   if (EndsWith(key, "_id") || EndsWith(key, "_hash") || EndsWith(key, "_sha256")) return false;
-  static constexpr std::string_view kWords[] = {"authorization", "token",   "secret", "password",
-                                                "passwd",        "cookie",  "credential",
-                                                "private_key",   "api_key", "apikey"};
+  static constexpr std::string_view kWords[] = {
+      "authorization", "token",      "secret",      "password", "passwd",
+      "cookie",        "credential", "private_key", "api_key",  "apikey"};
   std::string lower(key);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return std::any_of(std::begin(kWords), std::end(kWords), [&](std::string_view word) {
-    return lower.find(word) != std::string::npos;
-  });
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
 // Whether `text` holds something of the form of a JWT or of a Bearer credential.
@@ -90,8 +90,8 @@ void AppendValue(std::string& out, const LogField& field) {
   }
 }
 
-// Counts lines of one kind within a second. A table of fixed size: two kinds that fall into the same
-// slot evict each other, which only writes more than it must.
+// Counts lines of one kind within a second. A table of fixed size: two kinds that fall into the
+// same slot evict each other, which only writes more than it must.
 class RepeatLimit {
  public:
   explicit RepeatLimit(uint32_t burst) : burst_(burst) {}

@@ -1,12 +1,12 @@
 // Structured logs: one line of JSON per event, {"time":…,"level":…,"msg":…, fields…}.
 //
 // What is logged is for operators and may be shipped anywhere, so secrets never go in. As a second
-// net, a field whose name says that it is a secret, and a text that looks like a token, are replaced
-// by "[redacted]". Audit records do not pass through here.
+// net, a field whose name says that it is a secret, and a text that looks like a token, are
+// replaced by "[redacted]". Audit records do not pass through here.
 //
 // Threading: a Logger may be used from any thread. Writing does not block on the disk or the
-// terminal: lines go through a bounded queue to a thread of the logger's own; when the queue is full
-// the oldest lines are dropped and the number of those is logged.
+// terminal: lines go through a bounded queue to a thread of the logger's own; when the queue is
+// full the oldest lines are dropped and the number of those is logged.
 #pragma once
 
 #include <concepts>
@@ -28,8 +28,8 @@ std::string_view LogLevelName(LogLevel level);  // "debug", "info", "warn", "err
 // Errors: log_level_unknown.
 Result<LogLevel> ParseLogLevel(std::string_view name);
 
-// One member of a line. `key`: lower_snake_case, never "time", "level", "msg" or "repeated". A view:
-// valid only during the call it is passed to.
+// One member of a line. `key`: lower_snake_case, never "time", "level", "msg" or "repeated". A
+// view: valid only during the call it is passed to.
 struct LogField {
   std::string_view key = {};
   std::variant<std::string_view, int64_t, uint64_t, double, bool> value;
@@ -79,9 +79,9 @@ class Logger {
 
 struct JsonLoggerOptions {
   LogLevel level = LogLevel::kInfo;
-  std::string path = {};            // appended to, mode 0640; empty: standard error
-  uint32_t burst = 20;         // lines of one kind per second
-  size_t queue_lines = 8192;   // bounded queue to the writing thread
+  std::string path = {};         // appended to, mode 0640; empty: standard error
+  uint32_t burst = 20;           // lines of one kind per second
+  size_t queue_lines = 8192;     // bounded queue to the writing thread
   const Clock* clock = nullptr;  // must outlive the logger; nullptr: Clock::System()
 };
 // Errors: log_open_failed.

@@ -23,15 +23,16 @@ std::string Line(std::string_view message, std::initializer_list<LogField> field
 }
 
 TEST(LogLineTest, IsJson) {
-  EXPECT_EQ(Line("hello \"you\"\n", {{"n", 5},
-                                     {"big", uint64_t{18446744073709551615u}},
-                                     {"ok", true},
-                                     {"ratio", 0.5},
-                                     {"bad", std::nan("")},
-                                     {"text", "a\xff"}}),
-            "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"info\",\"msg\":\"hello \\\"you\\\"\\n\","
-            "\"n\":5,\"big\":18446744073709551615,\"ok\":true,\"ratio\":0.5,\"bad\":null,"
-            "\"text\":\"a\xef\xbf\xbd\"}");
+  EXPECT_EQ(
+      Line("hello \"you\"\n", {{"n", 5},
+                               {"big", uint64_t{18446744073709551615u}},
+                               {"ok", true},
+                               {"ratio", 0.5},
+                               {"bad", std::nan("")},
+                               {"text", "a\xff"}}),
+      "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"info\",\"msg\":\"hello \\\"you\\\"\\n\","
+      "\"n\":5,\"big\":18446744073709551615,\"ok\":true,\"ratio\":0.5,\"bad\":null,"
+      "\"text\":\"a\xef\xbf\xbd\"}");
 }
 
 TEST(LogLineTest, HoldsNoSecrets) {
@@ -75,12 +76,14 @@ TEST_F(JsonLoggerTest, WritesAtItsLevelAndAbove) {
   EXPECT_FALSE((*logger)->Enabled(LogLevel::kInfo));
   (*logger)->Info("no");
   (*logger)->Warn("yes", {{"n", 1}});
-  (*logger)->Error("failed", aegis::Error{Code::kNotFound, "not_there", "no such thing"}, {{"x", 2}});
+  (*logger)->Error("failed", aegis::Error{Code::kNotFound, "not_there", "no such thing"},
+                   {{"x", 2}});
   (*logger)->Flush();
   const auto lines = Lines();
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_THAT(lines[0], HasSubstr("\"level\":\"warn\",\"msg\":\"yes\",\"n\":1}"));
-  EXPECT_THAT(lines[1], HasSubstr("\"reason\":\"not_there\",\"detail\":\"no such thing\",\"x\":2}"));
+  EXPECT_THAT(lines[1],
+              HasSubstr("\"reason\":\"not_there\",\"detail\":\"no such thing\",\"x\":2}"));
 }
 
 TEST_F(JsonLoggerTest, CountsRepeatsInsteadOfWritingThem) {

@@ -1,10 +1,11 @@
 #include "aegis/telemetry/metrics.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdio>
 #include <ctime>
 #include <optional>
-#include <unistd.h>
 
 #include "aegis/base/clock.h"
 #include "aegis/base/file.h"
@@ -18,16 +19,16 @@ constexpr int64_t kMicro = 1000;
 constexpr int64_t kMilli = 1000 * kMicro;
 constexpr int64_t kSecond = 1000 * kMilli;
 
-constexpr int64_t kDecision[] = {500,        1 * kMicro,  2 * kMicro,   3 * kMicro,   5 * kMicro,
-                                 10 * kMicro, 20 * kMicro, 50 * kMicro, 100 * kMicro, 250 * kMicro,
-                                 1 * kMilli,  10 * kMilli};
-constexpr int64_t kRequest[] = {50 * kMicro,  100 * kMicro, 250 * kMicro, 500 * kMicro, 1 * kMilli,
-                                2500 * kMicro, 5 * kMilli,  10 * kMilli,  25 * kMilli,  50 * kMilli,
-                                100 * kMilli, 250 * kMilli, 500 * kMilli, 1 * kSecond,  2500 * kMilli,
-                                5 * kSecond,  10 * kSecond};
-constexpr int64_t kCommit[] = {50 * kMicro, 100 * kMicro, 200 * kMicro, 300 * kMicro, 500 * kMicro,
-                               1 * kMilli,  2 * kMilli,   5 * kMilli,   10 * kMilli,  25 * kMilli,
-                               100 * kMilli, 500 * kMilli, 1 * kSecond, 5 * kSecond};
+constexpr int64_t kDecision[] = {500,          1 * kMicro,   2 * kMicro,  3 * kMicro,
+                                 5 * kMicro,   10 * kMicro,  20 * kMicro, 50 * kMicro,
+                                 100 * kMicro, 250 * kMicro, 1 * kMilli,  10 * kMilli};
+constexpr int64_t kRequest[] = {
+    50 * kMicro,  100 * kMicro, 250 * kMicro,  500 * kMicro, 1 * kMilli,   2500 * kMicro,
+    5 * kMilli,   10 * kMilli,  25 * kMilli,   50 * kMilli,  100 * kMilli, 250 * kMilli,
+    500 * kMilli, 1 * kSecond,  2500 * kMilli, 5 * kSecond,  10 * kSecond};
+constexpr int64_t kCommit[] = {50 * kMicro,  100 * kMicro, 200 * kMicro, 300 * kMicro, 500 * kMicro,
+                               1 * kMilli,   2 * kMilli,   5 * kMilli,   10 * kMilli,  25 * kMilli,
+                               100 * kMilli, 500 * kMilli, 1 * kSecond,  5 * kSecond};
 
 constexpr std::string_view kUpstreamErrorNames[kUpstreamErrorCount] = {"connect", "tls", "timeout",
                                                                        "closed", "protocol"};
@@ -123,8 +124,8 @@ std::optional<uint64_t> TakeNumber(std::string_view& text) {
   return value;
 }
 
-// proc(5): field 22 of /proc/self/stat in clock ticks since boot, and btime of /proc/stat. Falls back
-// to now, which at start is nearly the same.
+// proc(5): field 22 of /proc/self/stat in clock ticks since boot, and btime of /proc/stat. Falls
+// back to now, which at start is nearly the same.
 double StartTimeSeconds() {
   const double now = static_cast<double>(Clock::System().UnixNanos()) / 1e9;
   const auto self = ReadFile("/proc/self/stat", 1 << 16);
@@ -247,8 +248,8 @@ void Metrics::AppendExposition(std::string& out) const {
                   audit.failed ? 1 : 0);
   }
   if (bug_count)
-    writer.Single("aegis_bugs_total", "counter", "Broken invariants met; zero in a healthy process.",
-                  bug_count());
+    writer.Single("aegis_bugs_total", "counter",
+                  "Broken invariants met; zero in a healthy process.", bug_count());
 
   writer.Single("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
                 ResidentBytes());

@@ -1,8 +1,8 @@
 // Counters, gauges and histograms of one process, and their Prometheus text form.
 //
 // Every worker writes to a WorkerMetrics of its own, without locks or shared cache lines; a scrape
-// sums them. There is no registry: the members of Metrics are all the metrics there are, and whoever
-// counts is handed the struct by reference.
+// sums them. There is no registry: the members of Metrics are all the metrics there are, and
+// whoever counts is handed the struct by reference.
 //
 // Threading: a WorkerMetrics has one writer, its worker's thread. Shared* may be written by any
 // thread. AppendExposition may run on any thread at any time; each value it reads is whole, but
@@ -99,8 +99,8 @@ struct alignas(128) WorkerMetrics {
   static constexpr size_t kMaxOutcomes = 8;
   static constexpr size_t kMaxReasons = 64;
 
-  // `outcome` and `reason` are indices into the names given to Metrics (the enums' values); those out
-  // of range are counted in the last cell rather than lost.
+  // `outcome` and `reason` are indices into the names given to Metrics (the enums' values); those
+  // out of range are counted in the last cell rather than lost.
   void CountDecision(size_t outcome, size_t reason) {
     const size_t row = outcome < kMaxOutcomes ? outcome : kMaxOutcomes - 1;
     const size_t column = reason < kMaxReasons ? reason : kMaxReasons - 1;
@@ -119,8 +119,8 @@ struct alignas(128) WorkerMetrics {
 // What the audit journal says of itself; asked at every scrape.
 struct AuditFigures {
   uint64_t queued_records = 0;
-  uint64_t records = 0;  // durable since start
-  uint64_t bytes = 0;    // written since start
+  uint64_t records = 0;   // durable since start
+  uint64_t bytes = 0;     // written since start
   uint64_t failures = 0;  // records reported as not durable
   bool failed = false;    // refuses records now
 };
@@ -145,8 +145,8 @@ struct Metrics {
   Counter audit_commits;
   Histogram audit_commit_duration{kCommitBounds};
 
-  // Set before the first scrape and not changed afterwards; called on the scraping thread. Both must
-  // outlive the Metrics or be safe to call until then. Empty: nothing is exposed for them.
+  // Set before the first scrape and not changed afterwards; called on the scraping thread. Both
+  // must outlive the Metrics or be safe to call until then. Empty: nothing is exposed for them.
   std::function<AuditFigures()> audit_figures;
   std::function<uint64_t()> bug_count;  // e.g. aegis::BugCount
 

@@ -73,7 +73,8 @@ TEST(MetricsTest, AsksForAuditAndProcessFigures) {
   Metrics metrics(TwoWorkers());
   EXPECT_THAT(Exposition(metrics), Not(HasSubstr("aegis_audit_queue_records")));
   metrics.audit_figures = [] {
-    return AuditFigures{.queued_records = 7, .records = 9, .bytes = 11, .failures = 1, .failed = true};
+    return AuditFigures{
+        .queued_records = 7, .records = 9, .bytes = 11, .failures = 1, .failed = true};
   };
   metrics.bug_count = [] { return uint64_t{3}; };
   const std::string text = Exposition(metrics);

@@ -24,8 +24,8 @@ struct TraceContext {
   friend bool operator==(const TraceContext&, const TraceContext&) = default;
 };
 
-// The header's value, or nothing when it is not one (§3.2.2): lower-case hexadecimal only, version ff
-// and all-zero ids refused, version 00 exactly 55 characters long, later versions longer only by
+// The header's value, or nothing when it is not one (§3.2.2): lower-case hexadecimal only, version
+// ff and all-zero ids refused, version 00 exactly 55 characters long, later versions longer only by
 // "-…". Nothing: start a new trace and forward no tracestate.
 std::optional<TraceContext> ParseTraceparent(std::string_view header);
 

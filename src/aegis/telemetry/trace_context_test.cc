@@ -30,12 +30,12 @@ TEST(TraceContextTest, RefusesWhatIsNotATraceparent) {
       "00-0AF7651916CD43DD8448EB211C80319C-" + span + "-01",  // upper case
       "00-" + id + "-" + span + "-0g",
       "0x-" + id + "-" + span + "-01",
-      "00-" + id + "-" + span + "-01-",      // version 00 has an exact size
+      "00-" + id + "-" + span + "-01-",  // version 00 has an exact size
       "00-" + id + "-" + span + "-01-more",
       "00-" + id + "-" + span + "-1",
       "00_" + id + "-" + span + "-01",
       " 00-" + id + "-" + span + "-01",
-      "01-" + id + "-" + span + "-01more",   // a later one may go on only after '-'
+      "01-" + id + "-" + span + "-01more",  // a later one may go on only after '-'
   };
   for (const std::string& header : bad) EXPECT_FALSE(ParseTraceparent(header)) << header;
 }
