@@ -208,7 +208,7 @@ TestGateway::TestGateway(std::function<void(Gateway::Options&)> change)
   state.tenant = "default";
   state.verifier = std::make_shared<identity::TokenVerifier>(std::move(verifier));
   state.revocations = std::make_shared<identity::RevocationSet>(1);
-  static const auto snapshot = MakeSnapshot(kPolicy);
+  static const auto snapshot = MakeSnapshot();
   state.snapshot = snapshot;
   state.agents["finance-agent"].labels = {{"team", "finance"}};
   state.agents["watched-agent"] = {};

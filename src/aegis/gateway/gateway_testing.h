@@ -15,14 +15,15 @@
 #include "aegis/audit/journal.h"
 #include "aegis/gateway/gateway.h"
 #include "aegis/identity/agent_token.h"
+#include "aegis/rego/signature.h"
 
 namespace aegis::gateway::testing {
 
-// The policy of most tests: finance-agent may create_payment up to 5000 and call list_* and echo
-// freely; watched-agent's document is in shadow.
-extern const char kPolicy[];
-// A snapshot of policy documents, compiled and signed as publishing does.
-std::shared_ptr<const decision::Snapshot> MakeSnapshot(const std::string& yaml);
+// The policy of the tests: finance-agent may create_payment up to `max_amount` and call list_*
+// freely, and pick with currency usd or eur; watched-agent's document is in shadow and grants read.
+std::string MakeBundle(std::string_view revision, const rego::BundleSigner* signer, int max_amount);
+// Of revision 1, with 5000.
+std::shared_ptr<const decision::Snapshot> MakeSnapshot();
 
 // A TCP connection that blocks, with time-outs that fail the test.
 class Socket {
