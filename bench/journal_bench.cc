@@ -1,6 +1,8 @@
 // What durability costs: a closed loop of records through the audit journal on a real disk.
 //
 //   journal_bench [FOLDER] [SECONDS]      (default: a temporary folder, 3 s each)
+//   journal_bench --raw                   (why segments are filled with zeros: bare writes and
+//   syncs)
 //
 // One worker thread, as a gateway's, keeps 1, 32 or 512 calls in flight: it renders a decision
 // record, appends it, and hears through the sink that it is durable. Prints records/s, records and
@@ -132,14 +134,51 @@ void Run(const std::string& folder, size_t appenders, double seconds) {
               static_cast<double>(stats.bytes) / static_cast<double>(stats.records));
 }
 
+// 1,000 writes of 8,000 bytes, each with a sync, at the end of a file, in reserved and in zeroed
+// space.
+void RunRaw(const std::string& folder) {
+  constexpr size_t kBytes = 8000;
+  constexpr uint64_t kCount = 1000;
+  Env& env = Env::Posix();
+  const auto check = [](const auto& result) {
+    if (result) return;
+    std::fprintf(stderr, "%s\n", result.error().message.c_str());
+    std::exit(1);
+  };
+  check(env.MakeFolder(folder));
+  std::printf("space       write+sync50µ write+sync99µ\n");
+  for (const char* space : {"appended", "reserved", "zeroed"}) {
+    auto file = env.Create(folder + "/raw");
+    check(file);
+    if (space[0] != 'a') check((*file)->Reserve(kBytes * kCount));
+    if (space[0] == 'z') check((*file)->Write(0, std::string(kBytes * kCount, '\0')));
+    check((*file)->SyncAll());
+    const std::string data(kBytes, 'x');
+    Figures nanos;
+    for (uint64_t i = 0; i < kCount; ++i) {
+      const int64_t start = Now();
+      check((*file)->Write(i * kBytes, data));
+      check((*file)->Sync());
+      nanos.values.push_back(Now() - start);
+    }
+    std::printf("%-10s %14.0f %13.0f\n", space, nanos.At(0.5), nanos.At(0.99));
+  }
+}
+
 }  // namespace
 }  // namespace aegis::audit
 
 int main(int argc, char** argv) {
-  std::string folder = argc > 1 ? argv[1] : "";
+  const bool raw = argc > 1 && std::string_view(argv[1]) == "--raw";
+  std::string folder = argc > 1 && !raw ? argv[1] : "";
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
   const bool temporary = folder.empty();
   if (temporary) folder = (std::filesystem::temp_directory_path() / "aegis-journal-bench").string();
+  if (raw) {
+    aegis::audit::RunRaw(folder);
+    std::filesystem::remove_all(folder);
+    return 0;
+  }
   std::printf(
       "appenders    records/s  commits/s rec/commit commit50µ commit99µ durable50µ durable99µ  "
       "B/record\n");
