@@ -290,6 +290,7 @@ class DataWriter {
     std::sort(actions.begin(), actions.end());
     actions.erase(std::unique(actions.begin(), actions.end()), actions.end());
 
+    std::string more;
     std::string denied;
     out += "\"actions\":{";
     bool first = true;
@@ -299,18 +300,15 @@ class DataWriter {
         if (!first) out += ',';
         first = false;
         AppendJsonString(action, out);
-        out += ":[";
-        for (size_t i = 0; i < numbers.size(); ++i) {
-          if (i > 0) out += ',';
-          out += std::to_string(numbers[i]);
-        }
-        out += ']';
+        out.append(":").append(std::to_string(numbers.front()));
+        AppendMore(action, numbers, more);
       }
       AppendDenied(denials, action, denied);
-      too_large_ = too_large_ || out.size() + denied.size() > kMaxDataBytes;
+      too_large_ = too_large_ || out.size() + more.size() + denied.size() > kMaxDataBytes;
       if (too_large_) return;
     }
     out += '}';
+    if (!more.empty()) out += ",\"more\":{" + more + "}";
     AppendActionPatterns("patterns", "grant", entries, out);
     if (!denied.empty()) out += ",\"denied\":{" + denied + "}";
     AppendActionPatterns("deny", "denial", denials, out);
@@ -332,6 +330,20 @@ class DataWriter {
       }
     }
     return enforced.empty() ? shadow : enforced;
+  }
+
+  // The grants after the first, which is all that most calls need.
+  static void AppendMore(std::string_view action, const std::vector<uint32_t>& numbers,
+                         std::string& out) {
+    if (numbers.size() < 2) return;
+    if (!out.empty()) out += ',';
+    AppendJsonString(action, out);
+    out += ":[";
+    for (size_t i = 1; i < numbers.size(); ++i) {
+      if (i > 1) out += ',';
+      out += std::to_string(numbers[i]);
+    }
+    out += ']';
   }
 
   static void AppendDenied(const std::vector<const Item*>& denials, std::string_view action,

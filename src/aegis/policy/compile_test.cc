@@ -45,7 +45,7 @@ TEST(CompileTest, FiveLines) {
   EXPECT_EQ(data, Json::parse(R"({
     "format": 1, "documents": 1, "agents": {"finance-agent": 0},
     "profiles": [{"mode": "enforce", "tools": {"stripe-payments": {
-        "mode": "enforce", "actions": {"create_payment": [0]}}}}],
+        "mode": "enforce", "actions": {"create_payment": 0}}}}],
     "grants": [{"rule": "finance-agent/stripe-payments/create_payment", "mode": "enforce", "body": 0}],
     "denials": [],
     "bodies": [{"conditions": [{"key": "amount", "number": {"lte": 5000},
@@ -129,7 +129,8 @@ TEST(CompileTest, Patterns) {
       {"action":{"re":"\\A(?s:.*a.*)\\z"},"grant":7}])"));
   // "read" is named by the first entry, which covers every tool; the second's first fitting pattern
   // is '*'.
-  EXPECT_EQ(data["profiles"][0]["tools"]["x"]["actions"], Json::parse(R"({"read":[0,1]})"));
+  EXPECT_EQ(data["profiles"][0]["tools"]["x"]["actions"], Json::parse(R"({"read":0})"));
+  EXPECT_EQ(data["profiles"][0]["tools"]["x"]["more"], Json::parse(R"({"read":[1]})"));
 }
 
 TEST(CompileTest, ShadowAndDenials) {
@@ -145,11 +146,11 @@ denied_tools:
 )"));
   const Json& tools = data["profiles"][0]["tools"];
   EXPECT_EQ(tools["x"], Json::parse(R"({"mode":"enforce","mixed":true,
-      "actions":{"read":[2],"write":[1]},
+      "actions":{"read":2,"write":1},
       "patterns":[{"action":{"prefix":"w"},"grant":1}],
       "denied":{"read":0,"write":1},
       "deny":[{"action":{"prefix":"re"},"denial":0}]})"));
-  EXPECT_EQ(tools["y"], Json::parse(R"({"mode":"shadow","actions":{"read":[3]},
+  EXPECT_EQ(tools["y"], Json::parse(R"({"mode":"shadow","actions":{"read":3},
       "patterns":[{"action":{"any":true},"grant":3}],"denied":{"read":2}})"));
   EXPECT_EQ(data["profiles"][0]["deny"],
             Json::parse(R"([{"tool":{"any":true},"action":{"is":"read"},"denial":2}])"));

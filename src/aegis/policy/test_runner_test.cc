@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "aegis/base/file.h"
 #include "aegis/policy/test_file.h"
 
 namespace aegis::policy {
@@ -152,6 +153,35 @@ TEST(TestRunnerTest, Input) {
       R"("action":"x","params":{"big":123456789012345678901234567890.10},)"
       R"("chain":[{"type":"user","id":"alice"},{"type":"agent","id":"b:c"}],)"
       R"("time":{"unix_ns":1795510800000000000}})");
+}
+
+// What docs/policy-dialect.md shows works as written: its policies parse, and its tests pass
+// against the one that they speak of.
+TEST(TestRunnerTest, TheExamplesOfTheDocumentation) {
+  const Result<std::string> page =
+      ReadFile(std::string(AEGIS_SOURCE_DIR) + "/docs/policy-dialect.md");
+  ASSERT_TRUE(page);
+  std::vector<SourceFile> policies;
+  std::vector<SourceFile> tests;
+  for (size_t at = 0; (at = page->find("```yaml\n", at)) != std::string::npos;) {
+    at += 8;
+    const size_t end = page->find("```", at);
+    ASSERT_NE(end, std::string::npos);
+    const std::string text = page->substr(at, end - at);
+    const bool is_test = text.starts_with("# tests");
+    std::vector<SourceFile>& files = is_test ? tests : policies;
+    files.push_back({"example" + std::to_string(files.size()) + ".yaml", text});
+    at = end;
+  }
+  ASSERT_GE(policies.size(), 3U);
+  ASSERT_EQ(tests.size(), 1U);
+  const ParseResult all = ParseSources(policies);
+  EXPECT_EQ(all.diagnostics.ToString(), "");
+  const ParseResult first = ParseSources(std::span(policies).first(1));
+  ASSERT_TRUE(first.policies);
+  const Result<TestReport> report = RunTests(*first.policies, tests);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->ToString(), "2 passed, 0 failed\n");
 }
 
 }  // namespace
