@@ -44,7 +44,7 @@ tool_modes contains data.aegis.grants[row.grant].mode if {
 # The grants of one tool that decide; undefined when there are none, or a denial fires, or only
 # some of them may be enforced.
 undenied_grants(tool) := ids if {
-	ids := tool.actions[input.action]
+	ids := named_grants(tool)
 	not tool.denied[input.action]
 } else := ids if {
 	is_string(input.action)
@@ -61,6 +61,11 @@ some_denial_fits(tool) if {
 }
 
 pattern_grants(tool) := [row.grant | some row in tool.patterns; like(row.action, input.action)]
+
+# The grants of an action that the tool names.
+named_grants(tool) := array.concat([tool.actions[input.action]], tool.more[input.action]) if {
+	true
+} else := [tool.actions[input.action]]
 
 names_action(tool) if tool.actions[input.action]
 
@@ -89,7 +94,7 @@ profile_grants(index) := ids if {
 	like(row.action, input.action)
 ]
 
-tool_grants(tool) := tool.actions[input.action] if {
+tool_grants(tool) := named_grants(tool) if {
 	true
 } else := [] if {
 	tool.denied[input.action]

@@ -20,7 +20,7 @@ decision := {
 	# denies them, and the first grant holds. The rules below give the same for such a call.
 	not data.aegis.labelled
 	tool := data.aegis.profiles[data.aegis.agents[input.agent.id]].tools[input.tool]
-	grant := data.aegis.grants[tool.actions[input.action][0]]
+	grant := data.aegis.grants[tool.actions[input.action]]
 	not tool.denied[input.action]
 	body := data.aegis.bodies[grant.body]
 	is_object(input.params)

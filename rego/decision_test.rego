@@ -13,7 +13,8 @@ tables := {
 			"tools": {
 				"payments": {
 					"mode": "enforce",
-					"actions": {"create": [0], "refund_all": [1, 2]},
+					"actions": {"create": 0, "refund_all": 1},
+					"more": {"refund_all": [2]},
 					"patterns": [{"action": {"prefix": "refund_"}, "grant": 1}],
 					"deny": [{"action": {"prefix": "delete_"}, "denial": 0}],
 					"denied": {"delete_all": 0},
@@ -24,11 +25,11 @@ tables := {
 		},
 		{
 			"mode": "shadow",
-			"tools": {"payments": {"mode": "shadow", "actions": {"create": [4]}, "denied": {"create": 1}}},
+			"tools": {"payments": {"mode": "shadow", "actions": {"create": 4}, "denied": {"create": 1}}},
 		},
 		{
 			"mode": "enforce",
-			"tools": {"payments": {"mode": "enforce", "actions": {"create": [5]}}, "mail": {"mode": "enforce", "actions": {"send": [6]}}},
+			"tools": {"payments": {"mode": "enforce", "actions": {"create": 5}}, "mail": {"mode": "enforce", "actions": {"send": 6}}},
 		},
 	],
 	"labelled": {"team": {"finance": [{"profile": 2, "match": {"env": "prod"}}]}},

@@ -210,7 +210,7 @@ class Builder:
                 made["mixed"] = True
         allowed = [pair for e in entries for pair in e[2]]
         refused = [pair for d in items for pair in d[1]]
-        denied = {}
+        more, denied = {}, {}
         for action in sorted({a for a, _ in allowed + refused if "*" not in a}):
             covering = []
             for _, mode, ids in entries:
@@ -218,16 +218,18 @@ class Builder:
                 covering += [(mode, g) for g in fitting[:1]]
             firm = [g for mode, g in covering if mode == "enforce"]
             if covering:
-                made["actions"][action] = firm or [g for _, g in covering]
+                first, *others = firm or [g for _, g in covering]
+                made["actions"][action] = first
+                if others:
+                    more[action] = others
             fired = [d for pattern, d in refused if like(pattern, action)]
             firm = [d for d in fired if self.denials[d]["mode"] == "enforce"]
             if fired:
                 denied[action] = (firm or fired)[0]
         patterns = [{"action": pattern_row(a), "grant": g} for a, g in allowed if "*" in a]
         deny = [{"action": pattern_row(a), "denial": d} for a, d in refused if "*" in a]
-        for key, value in (("patterns", patterns), ("denied", denied), ("deny", deny)):
-            if value:
-                made[key] = value
+        parts = {"more": more, "patterns": patterns, "denied": denied, "deny": deny}
+        made |= {key: value for key, value in parts.items() if value}
         return made
 
     def build(self):
