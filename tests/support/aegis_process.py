@@ -19,9 +19,11 @@ PAYMENTS_POLICY = """\
 agent: finance-agent
 allowed_tools:
   - name: payments
-    actions: [create_payment, "list_*"]
+    actions: [create_payment]
     conditions:
       max_amount: 5000
+  - name: payments
+    actions: ["list_*"]
 """
 
 

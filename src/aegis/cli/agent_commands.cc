@@ -1,4 +1,5 @@
-// aegis agent register|list|suspend|resume and aegis tool add|list: the registry of the control API.
+// aegis agent register|list|suspend|resume and aegis tool add|list: the registry of the control
+// API.
 #include <CLI/CLI.hpp>
 
 #include "aegis/cli/commands.h"
@@ -20,7 +21,8 @@ Result<json> ParseLabels(const std::vector<std::string>& labels) {
   for (const std::string& label : labels) {
     const size_t equals = label.find('=');
     if (equals == std::string::npos || equals == 0)
-      return Fail(Code::kInvalidArgument, "bad_label", "--label " + label + ": write it as key=value");
+      return Fail(Code::kInvalidArgument, "bad_label",
+                  "--label " + label + ": write it as key=value");
     parsed[label.substr(0, equals)] = label.substr(equals + 1);
   }
   return parsed;
@@ -29,7 +31,8 @@ Result<json> ParseLabels(const std::vector<std::string>& labels) {
 std::string LabelText(const json& labels) {
   std::string text;
   for (const auto& [key, value] : labels.items())
-    text += (text.empty() ? "" : ",") + key + "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+    text += (text.empty() ? "" : ",") + key + "=" +
+            (value.is_string() ? value.get<std::string>() : value.dump());
   return text.empty() ? "-" : text;
 }
 
@@ -41,7 +44,8 @@ void AddStatusCommand(CLI::App& agent, Context& context, const char* verb, const
   context.SetAction(command, [&context, name, status]() -> Result<int> {
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
     const json body = {{"status", status}};
-    AEGIS_TRY(const json answer, client.Call("POST", "/api/v1/agents/" + EncodeSegment(*name), &body));
+    AEGIS_TRY(const json answer,
+              client.Call("POST", "/api/v1/agents/" + EncodeSegment(*name), &body));
     if (context.format() == Format::kJson) {
       PrintJson(answer);
     } else {
@@ -58,9 +62,11 @@ void AddAgentCommands(CLI::App& root, Context& context) {
   agent->require_subcommand(1);
 
   auto flags = std::make_shared<RegisterFlags>();
-  CLI::App* add = agent->add_subcommand("register", "Make an agent known, so that tokens can be issued for it");
+  CLI::App* add =
+      agent->add_subcommand("register", "Make an agent known, so that tokens can be issued for it");
   add->add_option("NAME", flags->name, "1-128 characters of A-Z a-z 0-9 . _ -")->required();
-  add->add_option("-l,--label", flags->labels, "key=value, for policies that match by label; repeatable");
+  add->add_option("-l,--label", flags->labels,
+                  "key=value, for policies that match by label; repeatable");
   context.SetAction(add, [&context, flags]() -> Result<int> {
     AEGIS_TRY(const json labels, ParseLabels(flags->labels));
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
@@ -69,8 +75,8 @@ void AddAgentCommands(CLI::App& root, Context& context) {
     if (context.format() == Format::kJson) {
       PrintJson(answer);
     } else {
-      std::printf("agent %s registered; next: aegis token issue %s\n", Printable(flags->name).c_str(),
-                  Printable(flags->name).c_str());
+      std::printf("agent %s registered; next: aegis token issue %s\n",
+                  Printable(flags->name).c_str(), Printable(flags->name).c_str());
     }
     return kExitOk;
   });
@@ -91,7 +97,8 @@ void AddAgentCommands(CLI::App& root, Context& context) {
     return kExitOk;
   });
 
-  AddStatusCommand(*agent, context, "suspend", "suspended", "Refuse every call of an agent from now on");
+  AddStatusCommand(*agent, context, "suspend", "suspended",
+                   "Refuse every call of an agent from now on");
   AddStatusCommand(*agent, context, "resume", "active", "Let a suspended agent call again");
 }
 
@@ -103,7 +110,8 @@ void AddToolCommands(CLI::App& root, Context& context) {
     std::string name, url;
   };
   auto flags = std::make_shared<AddFlags>();
-  CLI::App* add = tool->add_subcommand("add", "Name a tool and where it is; agents reach it at /tools/NAME/");
+  CLI::App* add =
+      tool->add_subcommand("add", "Name a tool and where it is; agents reach it at /tools/NAME/");
   add->add_option("NAME", flags->name, "1-128 characters of A-Z a-z 0-9 . _ -")->required();
   add->add_option("--url", flags->url, "Base URL, e.g. http://127.0.0.1:9400")->required();
   context.SetAction(add, [&context, flags]() -> Result<int> {

@@ -1,4 +1,5 @@
-// The commands, a group per file. Each function adds its subcommands to `root`; `context` outlives it.
+// The commands, a group per file. Each function adds its subcommands to `root`; `context` outlives
+// it.
 #pragma once
 
 namespace CLI {
@@ -10,13 +11,15 @@ namespace aegis::cli {
 struct Context;
 
 void AddGlobalFlags(CLI::App& root, Context& context);
-void AddAgentCommands(CLI::App& root, Context& context);   // agent register|list|suspend|resume
-void AddTokenCommands(CLI::App& root, Context& context);   // token issue|inspect
-void AddToolCommands(CLI::App& root, Context& context);    // tool add|list
-void AddPolicyCommands(CLI::App& root, Context& context);  // policy validate|test|compile|schema|diff|publish|list|show
-void AddDecideCommand(CLI::App& root, Context& context);   // decide
-void AddAuditCommands(CLI::App& root, Context& context);   // audit tail|search|show
-void AddDoctorCommand(CLI::App& root, Context& context);   // doctor
+void AddAgentCommands(CLI::App& root, Context& context);  // agent register|list|suspend|resume
+void AddTokenCommands(CLI::App& root, Context& context);  // token issue|inspect
+void AddToolCommands(CLI::App& root, Context& context);   // tool add|list
+void AddPolicyCommands(
+    CLI::App& root,
+    Context& context);  // policy validate|test|compile|schema|diff|publish|list|show
+void AddDecideCommand(CLI::App& root, Context& context);      // decide
+void AddAuditCommands(CLI::App& root, Context& context);      // audit tail|search|show
+void AddDoctorCommand(CLI::App& root, Context& context);      // doctor
 void AddCompletionCommand(CLI::App& root, Context& context);  // completion bash|zsh|fish
 
 }  // namespace aegis::cli

@@ -16,12 +16,14 @@ struct Node {
 void Walk(const CLI::App& app, const std::string& path, std::vector<Node>& nodes) {
   Node node{path, {}};
   for (const CLI::App* sub : app.get_subcommands({}))
-    if (!sub->get_name().empty() && !sub->get_group().empty()) node.words.push_back(sub->get_name());
+    if (!sub->get_name().empty() && !sub->get_group().empty())
+      node.words.push_back(sub->get_name());
   for (const CLI::Option* option : app.get_options())
     for (const std::string& name : option->get_lnames()) node.words.push_back("--" + name);
   nodes.push_back(std::move(node));
   for (const CLI::App* sub : app.get_subcommands({}))
-    if (!sub->get_name().empty()) Walk(*sub, path.empty() ? sub->get_name() : path + " " + sub->get_name(), nodes);
+    if (!sub->get_name().empty())
+      Walk(*sub, path.empty() ? sub->get_name() : path + " " + sub->get_name(), nodes);
 }
 
 std::string Join(const std::vector<std::string>& words) {
@@ -43,7 +45,8 @@ void PrintBash(const std::vector<Node>& nodes, bool zsh) {
       "  while :; do\n"
       "    case \"$path\" in\n");
   for (const Node& node : nodes)
-    std::printf("      \"%s\") words=\"%s\"; break ;;\n", node.path.c_str(), Join(node.words).c_str());
+    std::printf("      \"%s\") words=\"%s\"; break ;;\n", node.path.c_str(),
+                Join(node.words).c_str());
   std::printf(
       "    esac\n"
       "    case \"$path\" in *\" \"*) path=\"${path%% *}\" ;; \"\") break ;; *) path=\"\" ;; esac\n"
@@ -62,7 +65,8 @@ void PrintFish(const std::vector<Node>& nodes) {
       size_t start = 0;
       while (start <= node.path.size()) {
         const size_t space = std::min(node.path.find(' ', start), node.path.size());
-        condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
+        condition += (condition.empty() ? "" : "; and ") +
+                     std::string("__fish_seen_subcommand_from ") +
                      node.path.substr(start, space - start);
         start = space + 1;
       }
@@ -76,7 +80,8 @@ void PrintFish(const std::vector<Node>& nodes) {
       }
     }
     if (!subcommands.empty())
-      std::printf("complete -c aegis -f -n '%s' -a '%s'\n", condition.c_str(), Join(subcommands).c_str());
+      std::printf("complete -c aegis -f -n '%s' -a '%s'\n", condition.c_str(),
+                  Join(subcommands).c_str());
   }
 }
 

@@ -59,14 +59,15 @@ Result<ControlClient> ControlClient::Connect(const Context& context) {
                       "; the admin credential is admin.key in the data folder, or AEGIS_ADMIN_KEY");
     client.credential_ = *file;
   }
-  while (!client.credential_.empty() && std::isspace(static_cast<unsigned char>(client.credential_.back())))
+  while (!client.credential_.empty() &&
+         std::isspace(static_cast<unsigned char>(client.credential_.back())))
     client.credential_.pop_back();
   client.client_ = std::make_unique<net::HttpClient>();
   return client;
 }
 
-Result<json> ControlClient::Call(const std::string& method, const std::string& path, const json* body,
-                                 json* problem) {
+Result<json> ControlClient::Call(const std::string& method, const std::string& path,
+                                 const json* body, json* problem) {
   net::HttpRequest request;
   request.method = method;
   const size_t question = path.find('?');
@@ -81,7 +82,8 @@ Result<json> ControlClient::Call(const std::string& method, const std::string& p
   Result<net::HttpResponse> response = client_->Send(url_, request, 30'000);
   if (!response)
     return Fail(Annotate(std::move(response).error(), "cannot reach the control API at " + url_));
-  json answer = response->body.empty() ? json::object() : json::parse(response->body, nullptr, false);
+  json answer =
+      response->body.empty() ? json::object() : json::parse(response->body, nullptr, false);
   if (response->status / 100 == 2) {
     if (answer.is_discarded())
       return Fail(Code::kInternal, "bad_answer", url_ + path + ": the answer is not JSON");
@@ -94,13 +96,26 @@ Result<json> ControlClient::Call(const std::string& method, const std::string& p
   }
   Code code = Code::kInternal;
   switch (response->status) {
-    case 400: code = Code::kInvalidArgument; break;
-    case 401: code = Code::kUnauthenticated; break;
-    case 403: code = Code::kPermissionDenied; break;
-    case 404: code = Code::kNotFound; break;
-    case 409: code = Code::kAlreadyExists; break;
-    case 503: code = Code::kUnavailable; break;
-    default: break;
+    case 400:
+      code = Code::kInvalidArgument;
+      break;
+    case 401:
+      code = Code::kUnauthenticated;
+      break;
+    case 403:
+      code = Code::kPermissionDenied;
+      break;
+    case 404:
+      code = Code::kNotFound;
+      break;
+    case 409:
+      code = Code::kAlreadyExists;
+      break;
+    case 503:
+      code = Code::kUnavailable;
+      break;
+    default:
+      break;
   }
   return Fail(code, "control_api", std::move(detail));
 }

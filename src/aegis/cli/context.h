@@ -25,13 +25,14 @@ inline constexpr int kExitUsage = 2;
 
 struct Context {
   std::string data_folder = "aegis-data";  // --data, AEGIS_DATA
-  std::string control_url;                 // --control, AEGIS_CONTROL; empty: run.json of the data folder
-  std::string format_name = "table";       // -o
+  std::string control_url;  // --control, AEGIS_CONTROL; empty: run.json of the data folder
+  std::string format_name = "table";  // -o
   int exit_code = kExitOk;
 
   Format format() const { return format_name == "json" ? Format::kJson : Format::kTable; }
 
-  // Makes `run` the action of `command`: its value is the exit code; an error is printed and gives 1.
+  // Makes `run` the action of `command`: its value is the exit code; an error is printed and
+  // gives 1.
   void SetAction(CLI::App* command, std::function<Result<int>()> run);
 };
 

@@ -1,5 +1,5 @@
-// aegis doctor: is enforcement really on? Looks at keys, clock, disk and ports, then makes real calls
-// that must be refused, through the real data path, and looks for their record.
+// aegis doctor: is enforcement really on? Looks at keys, clock, disk and ports, then makes real
+// calls that must be refused, through the real data path, and looks for their record.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
@@ -54,11 +54,13 @@ class Report {
 };
 
 void CheckKeys(const std::string& folder, Report& report) {
-  for (const char* name : {"admin.key", "gateway.key", "keys/token-signing.pem", "keys/bundle-signing.pem"}) {
+  for (const char* name :
+       {"admin.key", "gateway.key", "keys/token-signing.pem", "keys/bundle-signing.pem"}) {
     const std::string path = folder + "/" + name;
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) {
-      report.Add(Verdict::kFail, "keys", path + " is missing; `aegis init --data " + folder + "` makes it");
+      report.Add(Verdict::kFail, "keys",
+                 path + " is missing; `aegis init --data " + folder + "` makes it");
     } else if ((info.st_mode & 0077) != 0) {
       report.Add(Verdict::kFail, "keys", path + " can be read by others; run: chmod 600 " + path);
     } else {
@@ -68,23 +70,25 @@ void CheckKeys(const std::string& folder, Report& report) {
 }
 
 void CheckDisk(const std::string& folder, Report& report) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (::statvfs(folder.c_str(), &info) != 0) {
     report.Add(Verdict::kFail, "disk", "cannot look at " + folder);
     return;
   }
   const uint64_t free_bytes = uint64_t{info.f_bavail} * info.f_frsize;
   const std::string text = std::to_string(free_bytes >> 20) + " MiB free for records";
-  report.Add(free_bytes < kLowDiskBytes ? Verdict::kWarn : Verdict::kOk, "disk",
-             free_bytes < kLowDiskBytes ? text + "; when the disk is full every call is refused" : text);
+  report.Add(
+      free_bytes < kLowDiskBytes ? Verdict::kWarn : Verdict::kOk, "disk",
+      free_bytes < kLowDiskBytes ? text + "; when the disk is full every call is refused" : text);
 }
 
 void CheckClock(Report& report) {
-  struct timex state {};
+  struct timex state{};
   const int result = ::adjtimex(&state);
   if (result < 0 || result == TIME_ERROR) {
     report.Add(Verdict::kWarn, "clock",
-               "the kernel does not know the clock to be synchronised; tokens live by the clock: run an NTP client");
+               "the kernel does not know the clock to be synchronised; tokens live by the clock: "
+               "run an NTP client");
   } else {
     report.Add(Verdict::kOk, "clock",
                "synchronised, error at most " + std::to_string(state.maxerror / 1000) + " ms");
@@ -98,7 +102,8 @@ Result<net::HttpResponse> Get(const std::string& url, const std::string& path) {
   return client.Send(url, request, 5'000);
 }
 
-void CheckHttp(const std::string& what, const std::string& url, const std::string& path, Report& report) {
+void CheckHttp(const std::string& what, const std::string& url, const std::string& path,
+               Report& report) {
   if (url.empty()) {
     report.Add(Verdict::kFail, what, "run.json names no address for it");
     return;
@@ -108,7 +113,8 @@ void CheckHttp(const std::string& what, const std::string& url, const std::strin
     report.Add(Verdict::kFail, what, url + ": " + response.error().message);
   } else if (response->status != 200) {
     report.Add(Verdict::kFail, what,
-               url + path + " answers " + std::to_string(response->status) + " " + response->body.substr(0, 200));
+               url + path + " answers " + std::to_string(response->status) + " " +
+                   response->body.substr(0, 200));
   } else {
     report.Add(Verdict::kOk, what, url + path);
   }
@@ -131,11 +137,13 @@ void MustRefuse(const std::string& name, const std::string& gateway, const std::
   }
   const std::string id(response->headers.Get("X-Aegis-Decision-Id"));
   if (response->status == want_status) {
-    report.Add(Verdict::kOk, name,
-               "refused with " + std::to_string(want_status) + (id.empty() ? "" : ", decision " + id));
+    report.Add(
+        Verdict::kOk, name,
+        "refused with " + std::to_string(want_status) + (id.empty() ? "" : ", decision " + id));
   } else if (!response->headers.Get("X-Aegis-Shadow").empty()) {
     report.Add(Verdict::kFail, name,
-               "the call PASSED: the gateway runs in shadow mode, which records and stops nothing; restart it without --shadow");
+               "the call PASSED: the gateway runs in shadow mode, which records and stops nothing; "
+               "restart it without --shadow");
   } else {
     report.Add(Verdict::kFail, name,
                "the call was answered with " + std::to_string(response->status) + " instead of " +
@@ -173,7 +181,8 @@ void CheckEnforcement(const Context& context, const RunInfo& run, Report& report
 
 void AddDoctorCommand(CLI::App& root, Context& context) {
   CLI::App* doctor = root.add_subcommand(
-      "doctor", "Check a running Aegis: keys, clock, disk, ports, and real calls that must be refused");
+      "doctor",
+      "Check a running Aegis: keys, clock, disk, ports, and real calls that must be refused");
   context.SetAction(doctor, [&context]() -> Result<int> {
     Report report;
     CheckKeys(context.data_folder, report);

@@ -11,12 +11,18 @@ namespace {
 
 const char* Escape(Color color) {
   switch (color) {
-    case Color::kNone: return "";
-    case Color::kRed: return "\x1b[31m";
-    case Color::kGreen: return "\x1b[32m";
-    case Color::kYellow: return "\x1b[33m";
-    case Color::kBold: return "\x1b[1m";
-    case Color::kDim: return "\x1b[2m";
+    case Color::kNone:
+      return "";
+    case Color::kRed:
+      return "\x1b[31m";
+    case Color::kGreen:
+      return "\x1b[32m";
+    case Color::kYellow:
+      return "\x1b[33m";
+    case Color::kBold:
+      return "\x1b[1m";
+    case Color::kDim:
+      return "\x1b[2m";
   }
   return "";
 }
@@ -47,8 +53,8 @@ std::string Printable(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     // C1 controls are two bytes in UTF-8: c2 80 to c2 9f.
-    const bool c1 = c == 0xc2 && i + 1 < text.size() &&
-                    static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    const bool c1 =
+        c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
     if (c < 0x20 || c == 0x7f || c1) {
       out.append("\\x").push_back(kHex[c >> 4]);
       out.push_back(kHex[c & 15]);
@@ -85,8 +91,7 @@ void Table::Print(std::FILE* stream) const {
       for (const Mark& mark : marks_)
         if (mark.row == r && mark.column == i) color = mark.color;
       line.append(Paint(shown[r][i], color, stream));
-      if (i + 1 < shown[r].size())
-        line.append(widths[i] - Width(shown[r][i]) + 2, ' ');
+      if (i + 1 < shown[r].size()) line.append(widths[i] - Width(shown[r][i]) + 2, ' ');
     }
     std::fprintf(stream, "%s\n", line.c_str());
   }

@@ -20,12 +20,18 @@ namespace {
 Result<int64_t> ParseDuration(const std::string& text) {
   int64_t number = 0;
   size_t i = 0;
-  for (; i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) && number < 100'000'000; ++i)
+  for (;
+       i < text.size() && std::isdigit(static_cast<unsigned char>(text[i])) && number < 100'000'000;
+       ++i)
     number = number * 10 + (text[i] - '0');
   const std::string unit = text.substr(i);
-  const int64_t factor = unit == "s" || unit.empty() ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const int64_t factor = unit == "s" || unit.empty() ? 1
+                         : unit == "m"               ? 60
+                         : unit == "h"               ? 3600
+                                                     : 0;
   if (i == 0 || factor == 0 || number == 0)
-    return Fail(Code::kInvalidArgument, "bad_duration", "--ttl " + text + ": write e.g. 90s, 15m or 1h");
+    return Fail(Code::kInvalidArgument, "bad_duration",
+                "--ttl " + text + ": write e.g. 90s, 15m or 1h");
   return number * factor;
 }
 
@@ -35,9 +41,11 @@ Result<json> ParseChain(const std::vector<std::string>& links) {
   for (const std::string& link : links) {
     const size_t colon = link.find(':');
     const std::string type = link.substr(0, colon);
-    if (colon == std::string::npos || (type != "user" && type != "agent") || colon + 1 == link.size())
-      return Fail(Code::kInvalidArgument, "bad_chain",
-                  "--behalf-of " + link + ": write user:NAME or agent:NAME, the one who started first");
+    if (colon == std::string::npos || (type != "user" && type != "agent") ||
+        colon + 1 == link.size())
+      return Fail(
+          Code::kInvalidArgument, "bad_chain",
+          "--behalf-of " + link + ": write user:NAME or agent:NAME, the one who started first");
     chain.push_back({{"type", type}, {"id", link.substr(colon + 1)}});
   }
   return chain;
@@ -55,7 +63,8 @@ Result<int> Inspect(Context& context, std::string token) {
   const size_t first = token.find('.');
   const size_t second = first == std::string::npos ? first : token.find('.', first + 1);
   const auto fail = [] {
-    return Fail(Code::kInvalidArgument, "not_a_token", "this is not a compact JWS (three parts between dots)");
+    return Fail(Code::kInvalidArgument, "not_a_token",
+                "this is not a compact JWS (three parts between dots)");
   };
   if (second == std::string::npos) return fail();
   const json header = DecodePart(std::string_view(token).substr(0, first));
@@ -80,12 +89,14 @@ Result<int> Inspect(Context& context, std::string token) {
   for (const char* key : {"iss", "aud", "sub", "org", "tenant", "agent", "scope", "jti"})
     table.Add({key, text(claims, key)});
   std::vector<std::string> chain;
-  for (const json* act = &claims; act->contains("act") && (*act)["act"].is_object() && chain.size() < 16;) {
+  for (const json* act = &claims;
+       act->contains("act") && (*act)["act"].is_object() && chain.size() < 16;) {
     act = &(*act)["act"];
     chain.push_back(text(*act, "sub"));
   }
   std::string behalf;
-  for (auto link = chain.rbegin(); link != chain.rend(); ++link) behalf += (behalf.empty() ? "" : " -> ") + *link;
+  for (auto link = chain.rbegin(); link != chain.rend(); ++link)
+    behalf += (behalf.empty() ? "" : " -> ") + *link;
   table.Add({"on behalf of", behalf.empty() ? "-" : behalf});
   table.Add({"issued", time("iat")});
   table.Add({"expires", time("exp")});
@@ -111,8 +122,9 @@ void AddTokenCommands(CLI::App& root, Context& context) {
   CLI::App* issue = token->add_subcommand("issue", "A short-lived token for a registered agent");
   issue->add_option("AGENT", flags->agent, "The agent that will call")->required();
   issue->add_option("--ttl", flags->ttl, "Life, e.g. 90s, 15m, 1h")->capture_default_str();
-  issue->add_option("--behalf-of", flags->chain,
-                    "user:NAME or agent:NAME behind the call; repeat from the one who started to the last");
+  issue->add_option(
+      "--behalf-of", flags->chain,
+      "user:NAME or agent:NAME behind the call; repeat from the one who started to the last");
   issue->add_option("--scope", flags->scope, "Space-separated scopes");
   context.SetAction(issue, [&context, flags]() -> Result<int> {
     AEGIS_TRY(const int64_t ttl, ParseDuration(flags->ttl));
@@ -121,13 +133,15 @@ void AddTokenCommands(CLI::App& root, Context& context) {
     json body = {{"ttl_seconds", ttl}};
     if (!chain.empty()) body["chain"] = chain;
     if (!flags->scope.empty()) body["scope"] = flags->scope;
-    AEGIS_TRY(const json answer,
-              client.Call("POST", "/api/v1/agents/" + EncodeSegment(flags->agent) + "/tokens", &body));
+    AEGIS_TRY(
+        const json answer,
+        client.Call("POST", "/api/v1/agents/" + EncodeSegment(flags->agent) + "/tokens", &body));
     if (context.format() == Format::kJson) {
       PrintJson(answer);
       return kExitOk;
     }
-    // The bare token on stdout, so that $(aegis token issue NAME) works; the rest only for a person.
+    // The bare token on stdout, so that $(aegis token issue NAME) works; the rest only for a
+    // person.
     std::printf("%s\n", answer.value("token", "").c_str());
     if (::isatty(STDOUT_FILENO) == 1)
       std::fprintf(stderr, "expires %s; send it as: Authorization: Bearer <token>\n",
@@ -136,7 +150,8 @@ void AddTokenCommands(CLI::App& root, Context& context) {
   });
 
   auto text = std::make_shared<std::string>();
-  CLI::App* inspect = token->add_subcommand("inspect", "Show what a token says, without checking it");
+  CLI::App* inspect =
+      token->add_subcommand("inspect", "Show what a token says, without checking it");
   inspect->add_option("TOKEN", *text, "The token, or - to read it from standard input")->required();
   context.SetAction(inspect, [&context, text] { return Inspect(context, *text); });
 }

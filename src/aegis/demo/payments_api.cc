@@ -39,12 +39,14 @@ net::HttpResponse Mistake(int status, const std::string& message) {
 net::HttpResponse PaymentsApi::Impl::Handle(const net::HttpRequest& request) {
   received.fetch_add(1);
   if (request.method != "POST") return Mistake(405, "use POST");
-  const json body = request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
+  const json body =
+      request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
   if (!body.is_object()) return Mistake(400, "the body must be a JSON object");
 
   const std::lock_guard lock(mutex);
   if (request.path == "/create_payment") {
-    if (!body.contains("amount") || !body["amount"].is_number()) return Mistake(422, "amount: a number is needed");
+    if (!body.contains("amount") || !body["amount"].is_number())
+      return Mistake(422, "amount: a number is needed");
     if (payments.size() >= 10'000) return Mistake(507, "the demo keeps 10000 payments");
     json payment = {{"id", "pay_" + std::to_string(payments.size() + 1)},
                     {"amount", body["amount"]},
@@ -76,9 +78,10 @@ Result<std::unique_ptr<PaymentsApi>> PaymentsApi::Start(const std::string& addre
   net::HttpServer::Options options;
   options.address = address;
   Impl* raw = impl.get();
-  AEGIS_TRY(impl->server, net::HttpServer::Start(options, [raw](net::HttpRequest request, net::Responder respond) {
-    respond(raw->Handle(request));
-  }));
+  AEGIS_TRY(impl->server, net::HttpServer::Start(
+                              options, [raw](net::HttpRequest request, net::Responder respond) {
+                                respond(raw->Handle(request));
+                              }));
   return std::unique_ptr<PaymentsApi>(new PaymentsApi(std::move(impl)));
 }
 

@@ -5,8 +5,8 @@
 //   POST /list_payments   {}                                                               -> 200
 //   POST /close_account   {"account": "acct_..."}                                          -> 200
 //
-// It trusts whoever reaches it, as internal APIs do: everything that keeps it safe is in front of it.
-// Thread-safe.
+// It trusts whoever reaches it, as internal APIs do: everything that keeps it safe is in front of
+// it. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -18,16 +18,18 @@ allowed_tools:
   - name: stripe-payments
     actions:
       - create_payment
-      - "list_*"
     conditions:
       max_amount: 5000
     callers:
       - user:*
       - agent: planner-agent
         conditions: {max_amount: 500}   # a delegate is held tighter
+  - name: stripe-payments
+    actions: ["list_*"]
 )";
 
-constexpr const char* kPlannerPolicy = R"(# The planner is being tried out: its policy only watches for now.
+constexpr const char* kPlannerPolicy =
+    R"(# The planner is being tried out: its policy only watches for now.
 agent: planner-agent
 mode: shadow
 allowed_tools:
@@ -70,7 +72,8 @@ class Operator {
 // An agent: a base URL and a token, nothing else.
 class Agent {
  public:
-  Agent(std::string base_url, std::string token) : base_url_(std::move(base_url)), token_(std::move(token)) {}
+  Agent(std::string base_url, std::string token)
+      : base_url_(std::move(base_url)), token_(std::move(token)) {}
 
   Result<Step> Call(const std::string& action, const json& params) {
     net::HttpRequest request;
@@ -110,13 +113,15 @@ std::string Describe(const std::string& action, const json& params) {
 Status SetUp(const Endpoints& endpoints) {
   Operator op(endpoints);
   for (const char* agent : {"finance-agent", "planner-agent"})
-    AEGIS_RETURN_IF_ERROR(op.Post("/api/v1/agents", {{"name", agent}, {"labels", {{"team", "finance"}}}}));
+    AEGIS_RETURN_IF_ERROR(
+        op.Post("/api/v1/agents", {{"name", agent}, {"labels", {{"team", "finance"}}}}));
   AEGIS_RETURN_IF_ERROR(
       op.Post("/api/v1/tools", {{"name", "stripe-payments"}, {"base_url", endpoints.payments}}));
-  AEGIS_RETURN_IF_ERROR(op.Post("/api/v1/policies",
-                                {{"message", "demo policies"},
-                                 {"files", json::array({{{"name", "finance-agent.yaml"}, {"content", kFinancePolicy}},
-                                                        {{"name", "planner-agent.yaml"}, {"content", kPlannerPolicy}}})}}));
+  AEGIS_RETURN_IF_ERROR(op.Post(
+      "/api/v1/policies",
+      {{"message", "demo policies"},
+       {"files", json::array({{{"name", "finance-agent.yaml"}, {"content", kFinancePolicy}},
+                              {{"name", "planner-agent.yaml"}, {"content", kPlannerPolicy}}})}}));
 
   // Effective means that the gateway decides by it: ask it about a harmless call until it does.
   AEGIS_TRY(const std::string token, op.Token("finance-agent", json::array()));
@@ -127,18 +132,21 @@ Status SetUp(const Endpoints& endpoints) {
     if (step.status == 200) return Ok();
     if (std::chrono::steady_clock::now() > deadline)
       return Fail(Code::kUnavailable, "not_effective",
-                  "the gateway at " + endpoints.gateway + " does not apply the demo's policies (last answer HTTP " +
+                  "the gateway at " + endpoints.gateway +
+                      " does not apply the demo's policies (last answer HTTP " +
                       std::to_string(step.status) + " " + step.detail + ")");
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }
 
-Result<std::vector<Step>> Run(const Endpoints& endpoints, const std::function<uint64_t()>& received) {
+Result<std::vector<Step>> Run(const Endpoints& endpoints,
+                              const std::function<uint64_t()>& received) {
   Operator op(endpoints);
   const json alice = {{"type", "user"}, {"id", "alice"}};
   const json planner = {{"type", "agent"}, {"id", "planner-agent"}};
   AEGIS_TRY(const std::string finance_token, op.Token("finance-agent", json::array({alice})));
-  AEGIS_TRY(const std::string delegated_token, op.Token("finance-agent", json::array({alice, planner})));
+  AEGIS_TRY(const std::string delegated_token,
+            op.Token("finance-agent", json::array({alice, planner})));
   AEGIS_TRY(const std::string planner_token, op.Token("planner-agent", json::array({alice})));
 
   const std::string base_url = endpoints.gateway + "/tools/stripe-payments";
@@ -158,8 +166,14 @@ Result<std::vector<Step>> Run(const Endpoints& endpoints, const std::function<ui
       {"finance-agent", finance, "create_payment", {{"amount", 4200}, {"currency", "usd"}}},
       {"finance-agent", finance, "create_payment", {{"amount", 9000}, {"currency", "usd"}}},
       {"finance-agent", finance, "close_account", {{"account", "acct_42"}}},
-      {"rogue-agent (unregistered)", rogue, "create_payment", {{"amount", 10}, {"currency", "usd"}}},
-      {"planner-agent -> finance-agent", delegated, "create_payment", {{"amount", 2000}, {"currency", "usd"}}},
+      {"rogue-agent (unregistered)",
+       rogue,
+       "create_payment",
+       {{"amount", 10}, {"currency", "usd"}}},
+      {"planner-agent -> finance-agent",
+       delegated,
+       "create_payment",
+       {{"amount", 2000}, {"currency", "usd"}}},
       {"planner-agent (shadow)", planning, "create_payment", {{"amount", 50}, {"currency", "usd"}}},
   };
   std::vector<Step> steps;

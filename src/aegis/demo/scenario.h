@@ -22,23 +22,24 @@ struct Endpoints {
 
 // One call of the scenario and what came of it.
 struct Step {
-  std::string who;       // "planner-agent -> finance-agent"
-  std::string call;      // "stripe-payments.create_payment amount=4200"
-  int status = 0;        // of the HTTP answer
-  std::string outcome;   // X-Aegis-Decision: "allow", "deny"; empty for a refused token
-  std::string reason;    // of the problem document
-  std::string detail;    // for a person
+  std::string who;      // "planner-agent -> finance-agent"
+  std::string call;     // "stripe-payments.create_payment amount=4200"
+  int status = 0;       // of the HTTP answer
+  std::string outcome;  // X-Aegis-Decision: "allow", "deny"; empty for a refused token
+  std::string reason;   // of the problem document
+  std::string detail;   // for a person
   std::string decision_id;
-  std::string shadow;    // X-Aegis-Shadow: what enforcement would have answered
+  std::string shadow;  // X-Aegis-Shadow: what enforcement would have answered
   bool reached_tool = false;
 };
 
 // Registers agents and the tool and publishes the demo's policies; safe to run again.
-// Errors: those of the HTTP client, control_api (with the API's own words), not_effective (the gateway
-// did not take the policies up in 10 s).
+// Errors: those of the HTTP client, control_api (with the API's own words), not_effective (the
+// gateway did not take the policies up in 10 s).
 Status SetUp(const Endpoints& endpoints);
 
 // Makes the six calls in order. `received` tells how many requests the payments API has seen.
-Result<std::vector<Step>> Run(const Endpoints& endpoints, const std::function<uint64_t()>& received);
+Result<std::vector<Step>> Run(const Endpoints& endpoints,
+                              const std::function<uint64_t()>& received);
 
 }  // namespace aegis::demo

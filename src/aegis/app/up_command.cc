@@ -1,0 +1,260 @@
+// aegis up: control plane and gateway in one process on one data folder. They meet over HTTP only.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "aegis/app/commands.h"
+#include "aegis/app/demo_report.h"
+#include "aegis/audit/journal.h"
+#include "aegis/base/result.h"
+#include "aegis/cli/context.h"
+#include "aegis/control/control_plane.h"
+#include "aegis/control/data_folder.h"
+#include "aegis/control/token_service.h"
+#include "aegis/demo/payments_api.h"
+#include "aegis/demo/scenario.h"
+#include "aegis/gateway/admin.h"
+#include "aegis/gateway/gateway.h"
+#include "aegis/gateway/sync.h"
+#include "aegis/telemetry/log.h"
+#include "aegis/telemetry/metrics.h"
+
+namespace aegis::app {
+
+namespace {
+
+constexpr const char* kProducer = "gateway";
+constexpr const char* kTenant = "default";
+constexpr int kDrainMs = 10'000;
+
+struct Flags {
+  std::string gateway = "127.0.0.1:8080";
+  std::string control = "127.0.0.1:8090";
+  std::string admin = "127.0.0.1:9901";
+  std::string payments = "127.0.0.1:9400";
+  std::string log_file;
+  std::string log_level = "info";
+  size_t workers = 0;  // 0: one for each processor
+  bool shadow = false;
+  bool demo = false;
+};
+
+// The parts of a running Aegis, in the order of their start; they end in the reverse order, and
+// each outlives those that it serves.
+struct Running {
+  std::unique_ptr<telemetry::Logger> logger;
+  std::unique_ptr<control::DataFolder> folder;
+  std::unique_ptr<telemetry::Metrics> metrics;
+  std::unique_ptr<audit::Journal> journal;
+  std::unique_ptr<control::ControlPlane> control;
+  std::unique_ptr<gateway::Gateway> gateway;
+  std::unique_ptr<gateway::Sync> sync;
+  std::unique_ptr<gateway::AdminServer> admin;
+};
+
+// The demo is for reading its table, so its log goes to a file.
+std::string LogFile(const cli::Context& context, const Flags& flags) {
+  if (!flags.log_file.empty() || !flags.demo) return flags.log_file;
+  return context.data_folder + "/aegis.log";
+}
+
+Status OpenJournal(Running& running) {
+  telemetry::Logger& logger = *running.logger;
+  telemetry::Metrics& metrics = *running.metrics;
+  audit::Journal::Recovery recovery;
+  AEGIS_TRY(running.journal,
+            audit::Journal::Open(
+                {.folder = running.folder->audit_path(),
+                 .producer = kProducer,
+                 .on_commit =
+                     [&metrics](const audit::Journal::Commit& commit) {
+                       metrics.audit_commits.Add();
+                       metrics.audit_commit_duration.Observe(commit.nanos);
+                     },
+                 .on_health =
+                     [&logger](const Error* error) {
+                       if (error != nullptr) {
+                         logger.Error(
+                             "the audit journal failed; every call is refused until it works again",
+                             *error);
+                       } else {
+                         logger.Info("the audit journal works again");
+                       }
+                     }},
+                &recovery));
+  metrics.audit_figures = [journal = running.journal.get()] {
+    const audit::Journal::Stats stats = journal->stats();
+    return telemetry::AuditFigures{.queued_records = stats.queued,
+                                   .records = stats.records,
+                                   .bytes = stats.bytes,
+                                   .failures = stats.failures,
+                                   .failed = journal->failed()};
+  };
+  logger.Info("audit journal open",
+              {{"records", recovery.records}, {"next_sequence", recovery.next_sequence}});
+  if (recovery.truncated_bytes > 0)
+    logger.Warn("the last stop tore a record that nobody was told of; it was cut off",
+                {{"bytes", recovery.truncated_bytes}, {"file", recovery.truncated_file}});
+  return Ok();
+}
+
+Status Start(const cli::Context& context, const Flags& flags, Running& running) {
+  AEGIS_TRY(const telemetry::LogLevel level, telemetry::ParseLogLevel(flags.log_level));
+  AEGIS_TRY(const std::vector<std::string> made, control::DataFolder::Init(context.data_folder));
+  AEGIS_TRY(running.logger,
+            telemetry::MakeJsonLogger({.level = level, .path = LogFile(context, flags)}));
+  telemetry::Logger& logger = *running.logger;
+  if (!made.empty()) logger.Info("data folder made", {{"folder", context.data_folder}});
+  AEGIS_TRY(control::DataFolder folder, control::DataFolder::Open(context.data_folder));
+  running.folder = std::make_unique<control::DataFolder>(std::move(folder));
+
+  const size_t workers =
+      flags.workers != 0 ? flags.workers : std::max<size_t>(1, std::thread::hardware_concurrency());
+  running.metrics = std::make_unique<telemetry::Metrics>(
+      gateway::MetricsOptions(workers, AEGIS_VERSION, AEGIS_REVISION));
+  running.metrics->bug_count = BugCount;
+  AEGIS_RETURN_IF_ERROR(OpenJournal(running));
+
+  AEGIS_TRY(running.control, control::ControlPlane::Start({.folder = running.folder.get(),
+                                                           .address = flags.control,
+                                                           .tenant = kTenant,
+                                                           .version = AEGIS_VERSION,
+                                                           .logger = &logger,
+                                                           .make_compiler = {}}));
+  AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
+                                                      .workers = workers,
+                                                      .limits = {},
+                                                      .shadow = flags.shadow,
+                                                      .producer = kProducer,
+                                                      .journal = running.journal.get(),
+                                                      .metrics = running.metrics.get(),
+                                                      .logger = &logger}));
+  crypto::KeySet bundle_keys;
+  AEGIS_RETURN_IF_ERROR(bundle_keys.Add(running.folder->bundle_key().verification_key()));
+  AEGIS_TRY(running.sync,
+            gateway::Sync::Start({.control_url = running.control->url(),
+                                  .gateway_key = running.folder->gateway_key(),
+                                  .tenant = kTenant,
+                                  .token_issuer = std::string(control::kTokenIssuer),
+                                  .token_audience = std::string(control::kTokenAudience),
+                                  .bundle_keys = std::move(bundle_keys),
+                                  .cache_folder = running.folder->bundles_path(),
+                                  .logger = &logger,
+                                  .metrics = running.metrics.get()},
+                                 *running.gateway));
+  AEGIS_TRY(running.admin,
+            gateway::AdminServer::Start(
+                {.address = flags.admin, .version = AEGIS_VERSION, .sync = running.sync.get()},
+                *running.gateway));
+  if (flags.shadow)
+    logger.Warn(
+        "shadow mode: every verdict is recorded and none is enforced; only bad tokens are refused");
+  return running.folder->WriteRunInfo({.control = running.control->url(),
+                                       .gateway = "http://" + running.gateway->addresses()[0],
+                                       .admin = "http://" + running.admin->address(),
+                                       .pid = ::getpid()});
+}
+
+// Lets calls end, then takes the parts down.
+void Stop(Running& running) {
+  if (running.folder) running.folder->RemoveRunInfo();
+  if (running.gateway && !running.gateway->Drain(kDrainMs))
+    running.logger->Warn("some calls were still running and are cut");
+  running.admin.reset();
+  running.sync.reset();
+  if (running.gateway) running.gateway->Stop();
+  running.gateway.reset();
+  running.control.reset();
+  running.journal.reset();
+  if (running.logger) {
+    running.logger->Info("stopped");
+    running.logger->Flush();
+  }
+}
+
+Status RunDemo(const cli::Context& context, const Flags& flags, const Running& running,
+               std::unique_ptr<demo::PaymentsApi>& payments) {
+  AEGIS_TRY(payments, demo::PaymentsApi::Start(flags.payments));
+  const demo::Endpoints endpoints{.control = running.control->url(),
+                                  .gateway = "http://" + running.gateway->addresses()[0],
+                                  .admin_key = running.folder->admin_key(),
+                                  .payments = payments->url()};
+  AEGIS_RETURN_IF_ERROR(demo::SetUp(endpoints));
+  AEGIS_TRY(const std::vector<demo::Step> steps,
+            demo::Run(endpoints, [&payments] { return payments->received(); }));
+  PrintDemo(steps, context.format());
+  return Ok();
+}
+
+void PrintBanner(const cli::Context& context, const Flags& flags, const Running& running) {
+  if (context.format() == cli::Format::kJson) return;
+  std::printf(
+      "\nAegis %s is up%s.\n"
+      "  agents    http://%s/tools/<tool>/<action>   (decisions: /v1/decisions)\n"
+      "  operators %s/api/v1   (the aegis command finds it through %s)\n"
+      "  health    http://%s/healthz /readyz /metrics\n"
+      "Ctrl-C stops it.\n",
+      AEGIS_VERSION, flags.shadow ? " in SHADOW mode: nothing is enforced" : "",
+      running.gateway->addresses()[0].c_str(), running.control->url().c_str(),
+      context.data_folder.c_str(), running.admin->address().c_str());
+  std::fflush(stdout);
+}
+
+Result<int> Up(const cli::Context& context, const Flags& flags) {
+  // Blocked here, before any thread is made, so that sigwait below is the only one to get them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  Running running;
+  std::unique_ptr<demo::PaymentsApi> payments;
+  Status status = Start(context, flags, running);
+  if (status && flags.demo) status = RunDemo(context, flags, running, payments);
+  if (status) {
+    PrintBanner(context, flags, running);
+    int signal = 0;
+    sigwait(&signals, &signal);
+    running.logger->Info("stopping", {{"signal", signal}});
+    // A second signal does not wait for calls that take long.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  }
+  Stop(running);
+  if (!status) return Fail(std::move(status).error());
+  return cli::kExitOk;
+}
+
+}  // namespace
+
+void AddUpCommand(CLI::App& root, cli::Context& context) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* up = root.add_subcommand("up", "Run control plane and gateway on one data folder");
+  up->add_option("--gateway", flags->gateway,
+                 "Where agents call, host:port; port 0 takes a free one")
+      ->capture_default_str();
+  up->add_option("--control", flags->control, "Where operators call, host:port")
+      ->capture_default_str();
+  up->add_option("--admin", flags->admin, "Health and metrics, host:port; keep it private")
+      ->capture_default_str();
+  up->add_option("--workers", flags->workers,
+                 "Worker threads of the gateway; 0: one for each processor")
+      ->check(CLI::Range(0, 1024));
+  up->add_option("--log-file", flags->log_file,
+                 "JSON log; default: standard error, with --demo aegis.log in the data folder");
+  up->add_option("--log-level", flags->log_level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  up->add_flag("--shadow", flags->shadow,
+               "Record every verdict, enforce none (bad tokens are refused still)");
+  up->add_flag("--demo", flags->demo, "Start a payments API, set up two agents and show six calls");
+  up->add_option("--demo-payments", flags->payments, "Where the demo's payments API listens")
+      ->capture_default_str();
+  context.SetAction(up, [&context, flags] { return Up(context, *flags); });
+}
+
+}  // namespace aegis::app
