@@ -14,7 +14,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BIN = ROOT / "build" / "release" / "bin"
+BIN = pathlib.Path(os.environ.get("AEGIS_BIN", ROOT / "build/release/bin/aegis")).parent
 LOADGEN = BIN / "loadgen"
 RESULTS = ROOT / "bench" / "results"
 

@@ -80,7 +80,7 @@ def run(work, quick):
         f"In process, {SIZE.agents} agents × {SIZE.tools} tools, 1,000 inputs; medians",
         ["engine", "ns/decision", "with JSON parsing", "p50 ns", "p99 ns", "allocations"],
         [
-            ["Aegis", of("aegis", "ns_per_decision"), of("aegis", "with_parsing_ns"),
+            ["Aegis", of("aegis", "ns_per_decision"), of("aegis", "with_parsing_cpu_ns"),
              of("aegis", "p50_ns"), of("aegis", "p99_ns"), None],
             ["OPA (Go library, faster store)", of("opa", "ns_per_decision"), None, None, None,
              of("opa", "allocations_per_decision")],

@@ -31,13 +31,13 @@ def run(work, quick):
         return median([one[size.name][key] for one in rounds])
 
     ratio = median([
-        one[large.name]["ns_per_decision"] / one[SMALL.name]["ns_per_decision"] for one in rounds
+        one[large.name]["cpu_ns"] / one[SMALL.name]["cpu_ns"] for one in rounds
     ])  # fmt: skip
     harness.print_table(
         "In process, medians",
-        ["agents × tools", "ns/decision", "p99 ns", "ms to load", "bundle MiB"],
+        ["agents × tools", "CPU ns/decision", "p99 ns", "ms to load", "bundle MiB"],
         [
-            [f"{size.agents} × {size.tools}", of(size, "ns_per_decision"), of(size, "p99_ns"),
+            [f"{size.agents} × {size.tools}", of(size, "cpu_ns"), of(size, "p99_ns"),
              of(size, "load_ms"), prepared[size][0].stat().st_size / 2**20]
             for size in prepared
         ],
