@@ -22,9 +22,13 @@ def raw(aegis, data: bytes, seconds: float = 5) -> bytes:
         return answer
 
 
-def post(token: str, head: str = "", body: bytes = b"", path="/tools/payments/create_payment", line=None) -> bytes:
+def post(
+    token: str, head: str = "", body: bytes = b"", path="/tools/payments/create_payment", line=None
+) -> bytes:
     line = line or f"POST {path} HTTP/1.1"
-    return (f"{line}\r\nHost: a\r\nAuthorization: Bearer {token}\r\n" + head + "\r\n").encode("latin-1") + body
+    return (f"{line}\r\nHost: a\r\nAuthorization: Bearer {token}\r\n" + head + "\r\n").encode(
+        "latin-1"
+    ) + body
 
 
 GOOD = b'{"amount":1}'
@@ -49,16 +53,37 @@ CASES = {
     "nul in a name": (JSON + LENGTH + "X\x00A: 1\r\n", GOOD),
     "empty name": (JSON + LENGTH + ": 1\r\n", GOOD),
     "two hosts": (JSON + LENGTH + "Host: b\r\n", GOOD),
-    "chunked twice": (JSON + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"c\r\n" + GOOD + b"\r\n0\r\n\r\n"),
-    "chunked not last": (JSON + "Transfer-Encoding: chunked, identity\r\n", b"c\r\n" + GOOD + b"\r\n0\r\n\r\n"),
-    "chunked misspelt": (JSON + "Transfer-Encoding: xchunked\r\n", b"c\r\n" + GOOD + b"\r\n0\r\n\r\n"),
+    "chunked twice": (
+        JSON + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"c\r\n" + GOOD + b"\r\n0\r\n\r\n",
+    ),
+    "chunked not last": (
+        JSON + "Transfer-Encoding: chunked, identity\r\n",
+        b"c\r\n" + GOOD + b"\r\n0\r\n\r\n",
+    ),
+    "chunked misspelt": (
+        JSON + "Transfer-Encoding: xchunked\r\n",
+        b"c\r\n" + GOOD + b"\r\n0\r\n\r\n",
+    ),
     "chunk size too large": (JSON + "Transfer-Encoding: chunked\r\n", b"fffffffffffffffff\r\n"),
-    "chunk size with sign": (JSON + "Transfer-Encoding: chunked\r\n", b"+c\r\n" + GOOD + b"\r\n0\r\n\r\n"),
-    "chunk without its end": (JSON + "Transfer-Encoding: chunked\r\n", b"c\r\n" + GOOD + b"XX0\r\n\r\n"),
-    "chunk with bare line feeds": (JSON + "Transfer-Encoding: chunked\r\n", b"c\n" + GOOD + b"\n0\n\n"),
+    "chunk size with sign": (
+        JSON + "Transfer-Encoding: chunked\r\n",
+        b"+c\r\n" + GOOD + b"\r\n0\r\n\r\n",
+    ),
+    "chunk without its end": (
+        JSON + "Transfer-Encoding: chunked\r\n",
+        b"c\r\n" + GOOD + b"XX0\r\n\r\n",
+    ),
+    "chunk with bare line feeds": (
+        JSON + "Transfer-Encoding: chunked\r\n",
+        b"c\n" + GOOD + b"\n0\n\n",
+    ),
     "body is no JSON": (JSON + "Content-Length: 3\r\n", b"abc"),
     "body with a key twice": (JSON + "Content-Length: 25\r\n", b'{"amount":1,"amount":9e9}'),
-    "body with a key twice, escaped": (JSON + "Content-Length: 30\r\n", b'{"amount":1,"amoun\\u0074":9e9}'),
+    "body with a key twice, escaped": (
+        JSON + "Content-Length: 30\r\n",
+        b'{"amount":1,"amoun\\u0074":9e9}',
+    ),
     "body with two documents": (JSON + "Content-Length: 14\r\n", b'{"amount":1}{}'),
     "body is an array": (JSON + "Content-Length: 2\r\n", b"[]"),
     "body is not UTF-8": (JSON + "Content-Length: 11\r\n", b'{"a":"\xff\xfe"}'),
@@ -134,20 +159,35 @@ def test_malformed_request_lines(aegis, tool, token, line):
 
 
 def test_a_param_in_query_and_body_is_ambiguous(aegis, tool, token):
-    answer = raw(aegis, post(token, JSON + LENGTH, GOOD, path="/tools/payments/create_payment?amount=9000000"))
+    answer = raw(
+        aegis,
+        post(token, JSON + LENGTH, GOOD, path="/tools/payments/create_payment?amount=9000000"),
+    )
     assert answer[9:12] == b"400" and not tool.seen
 
 
 def test_a_param_in_the_query_alone_is_judged(aegis, tool, token):
-    answer = raw(aegis, post(token, path="/tools/payments/create_payment?amount=9000000", head="Content-Length: 0\r\n"))
+    answer = raw(
+        aegis,
+        post(
+            token,
+            path="/tools/payments/create_payment?amount=9000000",
+            head="Content-Length: 0\r\n",
+        ),
+    )
     assert answer[9:12] == b"403" and not tool.seen
 
 
 def test_headers_of_aegis_and_the_token_do_not_reach_the_tool(aegis, tool, token):
     forged = "X-Aegis-Decision: allow\r\nX-Aegis-Agent: admin\r\nX-AEGIS-Decision-Id: forged\r\n"
-    answer = raw(aegis, post(token, JSON + LENGTH + forged + "Connection: close, X-Secret\r\nX-Secret: 1\r\n", GOOD))
+    answer = raw(
+        aegis,
+        post(
+            token, JSON + LENGTH + forged + "Connection: close, X-Secret\r\nX-Secret: 1\r\n", GOOD
+        ),
+    )
     assert answer[9:12] == b"200"
-    (_, path, headers, body), = tool.seen
+    ((_, path, headers, body),) = tool.seen
     assert path == "/create_payment" and body == GOOD
     lower = {name.lower(): value for name, value in headers.items()}
     assert "authorization" not in lower and token not in json.dumps(lower)

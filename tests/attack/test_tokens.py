@@ -60,7 +60,12 @@ def with_header(**fields):
 def unsigned(alg: str):
     def make(_, token):
         header, claims, _ = parts(token)
-        return b64(json.dumps({**header, "alg": alg}).encode()) + "." + b64(json.dumps(claims).encode()) + "."
+        return (
+            b64(json.dumps({**header, "alg": alg}).encode())
+            + "."
+            + b64(json.dumps(claims).encode())
+            + "."
+        )
 
     return make
 
@@ -68,15 +73,24 @@ def unsigned(alg: str):
 def signed_with_the_public_key(aegis, token):
     """The classic confusion: HS256 keyed with what the JWKS publishes."""
     header, claims, _ = parts(token)
-    message = b64(json.dumps({**header, "alg": "HS256"}).encode()) + "." + b64(json.dumps(claims).encode())
+    message = (
+        b64(json.dumps({**header, "alg": "HS256"}).encode())
+        + "."
+        + b64(json.dumps(claims).encode())
+    )
     key = (aegis.data / "keys/token-signing.pem").read_bytes()
-    public = subprocess.run(["openssl", "pkey", "-pubout"], input=key, check=True, capture_output=True).stdout
+    public = subprocess.run(
+        ["openssl", "pkey", "-pubout"], input=key, check=True, capture_output=True
+    ).stdout
     return message + "." + b64(hmac.new(public, message.encode(), hashlib.sha256).digest())
 
 
 def tampered(_, token):
     header, claims, signature = token.split(".")
-    altered = json.loads(unb64(claims)) | {"agent": "admin-agent", "sub": "agent:default/admin-agent"}
+    altered = json.loads(unb64(claims)) | {
+        "agent": "admin-agent",
+        "sub": "agent:default/admin-agent",
+    }
     return f"{header}.{b64(json.dumps(altered).encode())}.{signature}"
 
 
@@ -107,9 +121,15 @@ CASES = {
     "key path in the kid": with_header(kid="../../etc/passwd"),
     "tampered claims": tampered,
     "flipped signature": flipped_signature,
-    "expired": change(exp=lambda c: int(now()) - 3600, iat=lambda c: int(now()) - 7200, nbf=lambda c: int(now()) - 7200),
+    "expired": change(
+        exp=lambda c: int(now()) - 3600,
+        iat=lambda c: int(now()) - 7200,
+        nbf=lambda c: int(now()) - 7200,
+    ),
     "not yet valid": change(nbf=lambda c: int(now()) + 3600),
-    "issued in the future": change(iat=lambda c: int(now()) + 3600, exp=lambda c: int(now()) + 7200),
+    "issued in the future": change(
+        iat=lambda c: int(now()) + 3600, exp=lambda c: int(now()) + 7200
+    ),
     "lives for ever": change(exp=lambda c: int(now()) + 10**9),
     "no expiry": change(exp=None),
     "expiry is a string": change(exp="4102444800"),
@@ -146,7 +166,10 @@ def test_each_hostile_token_is_refused_with_a_reason(aegis, tool):
     for name, make in CASES.items():
         answer = aegis.call(make(aegis, good), "payments", "create_payment", {"amount": 1})
         ok = answer.status in ((401, 431) if name == "oversized" else (401,))
-        if not ok or (answer.status == 401 and not (answer.json()["reason"] and "WWW-Authenticate" in answer.headers)):
+        if not ok or (
+            answer.status == 401
+            and not (answer.json()["reason"] and "WWW-Authenticate" in answer.headers)
+        ):
             wrong[name] = (answer.status, answer.body[:200])
     assert not wrong, wrong
     assert len(tool.seen) == reached
@@ -157,7 +180,10 @@ def test_each_hostile_token_is_refused_with_a_reason(aegis, tool):
 def test_signed_by_us_and_right_passes(aegis):
     """The cases above are refused for what they say and not for how this test signs."""
     header, claims, _ = parts(aegis.token("finance-agent"))
-    assert aegis.call(sign(aegis, header, claims), "payments", "create_payment", {"amount": 1}).status == 200
+    assert (
+        aegis.call(sign(aegis, header, claims), "payments", "create_payment", {"amount": 1}).status
+        == 200
+    )
 
 
 def test_a_token_dies_at_its_expiry_even_when_cached(aegis):
@@ -172,7 +198,11 @@ def test_a_token_dies_at_its_expiry_even_when_cached(aegis):
     assert now() - expires < 35
 
 
-@pytest.mark.parametrize("header", ["Basic Zm9vOmJhcg==", "Bearer", "Bearer  ", "bearer x y", "Bearer a, Bearer b"])
+@pytest.mark.parametrize(
+    "header", ["Basic Zm9vOmJhcg==", "Bearer", "Bearer  ", "bearer x y", "Bearer a, Bearer b"]
+)
 def test_other_authorization_headers(aegis, tool, header):
-    answer = aegis.call(None, "payments", "create_payment", {"amount": 1}, {"Authorization": header})
+    answer = aegis.call(
+        None, "payments", "create_payment", {"amount": 1}, {"Authorization": header}
+    )
     assert answer.status == 401 and not tool.seen

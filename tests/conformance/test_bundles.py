@@ -12,7 +12,8 @@ OPA = ROOT / "build/bin/opa"
 TOOL = pathlib.Path(os.environ.get("AEGIS_BUNDLE_TOOL", ROOT / "build/release/bin/bundle_tool"))
 
 pytestmark = pytest.mark.skipif(
-    not (OPA.exists() and TOOL.exists()), reason="needs build/bin/opa and bundle_tool (make test builds both)"
+    not (OPA.exists() and TOOL.exists()),
+    reason="needs build/bin/opa and bundle_tool (make test builds both)",
 )
 
 # What makes canonical hashing hard: numbers by their text, Go's escapes, names to sort, nested data.
@@ -26,9 +27,16 @@ FILES = {
 
 def run(*command, cwd=None, ok=True, stdin=""):
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, input=stdin, capture_output=True, text=True, timeout=120
+        [str(part) for part in command],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    assert (done.returncode == 0) == ok, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert (done.returncode == 0) == ok, (
+        f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout + ("" if ok else done.stderr)
 
 
@@ -88,7 +96,17 @@ def test_stock_opa_refuses_what_changed_after_our_signature(tmp_path, source, ke
 
 def test_we_accept_what_opa_signs(tmp_path, source, keys):
     algorithm, private, public = keys
-    run(OPA, "sign", "--signing-key", private, "--signing-alg", algorithm, "--bundle", ".", cwd=source)
+    run(
+        OPA,
+        "sign",
+        "--signing-key",
+        private,
+        "--signing-alg",
+        algorithm,
+        "--bundle",
+        ".",
+        cwd=source,
+    )
     bundle = tmp_path / "opa.tar.gz"
     run("tar", "czf", bundle, "-C", source, ".")
     revision, kid, data = run(TOOL, "read", bundle, public, "k1", "").strip().split("\n")
@@ -110,6 +128,14 @@ def test_we_accept_what_opa_builds_and_signs(tmp_path, source, keys):
     assert run(TOOL, "read", bundle, public, "default", "").split("\n")[:2] == ["r1", "default"]
     assert run(TOOL, "read", bundle).split("\n")[:2] == ["r1", ""]
     run("openssl", "genpkey", "-algorithm", "ED25519", "-out", tmp_path / "other.pem")
-    run("openssl", "pkey", "-in", tmp_path / "other.pem", "-pubout", "-out", tmp_path / "other.pub.pem")
+    run(
+        "openssl",
+        "pkey",
+        "-in",
+        tmp_path / "other.pem",
+        "-pubout",
+        "-out",
+        tmp_path / "other.pub.pem",
+    )
     refusal = run(TOOL, "read", bundle, tmp_path / "other.pub.pem", "default", "", ok=False)
     assert "bundle_signature" in refusal

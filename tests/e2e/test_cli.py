@@ -75,7 +75,12 @@ def test_compile_and_decide_from_the_bundle(tmp_path):
     bundle = tmp_path / "bundle.tar.gz"
     cli("policy", "compile", policy, "--out", bundle)
     calls = tmp_path / "calls.jsonl"
-    call = {"agent": {"id": "finance-agent"}, "tool": "payments", "action": "create_payment"}
+    call = {
+        "agent": {"id": "finance-agent"},
+        "tool": "payments",
+        "action": "create_payment",
+        "chain": [],
+    }
     calls.write_text("\n".join(json.dumps(call | {"params": {"amount": n}}) for n in (1, 9000)))
     lines = cli("decide", "--bundle", bundle, "--inputs", calls).stdout.splitlines()
     assert [json.loads(line)["outcome"] for line in lines] == ["allow", "deny"]
@@ -104,7 +109,7 @@ def test_diff_says_in_words_what_changes(tmp_path):
     old.write_text(PAYMENTS_POLICY)
     new.write_text(
         PAYMENTS_POLICY.replace("5000", "9000").replace(
-            "create_payment, ", "create_payment, close_account, "
+            "[create_payment]", "[create_payment, close_account]"
         )
     )
     text = cli("policy", "diff", old, new, check=False).stdout

@@ -1,9 +1,11 @@
 """What must survive a restart and a kill."""
 
+import hashlib
 import http.client
 import json
 import threading
 import time
+import uuid
 
 from support.aegis_process import PAYMENTS_POLICY, Aegis
 
@@ -28,8 +30,14 @@ def test_two_on_one_data_folder_are_refused(aegis):
     assert aegis.call(aegis.token("finance-agent"), "payments", "list_all").status == 200
 
 
+def params_hash(body: bytes) -> str:
+    """As the record has it: of the canonical JSON (RFC 8785) of these plain params."""
+    canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def test_kill_under_load_loses_no_record_of_a_forwarded_call(tmp_path, tool):
-    """Every request that the tool saw carries its decision id; after kill -9 each must have its record."""
+    """Every request that the tool saw has unique params; after kill -9 each must have its record."""
     aegis = Aegis(tmp_path / "data").start()
     aegis.cli("agent", "register", "finance-agent")
     aegis.cli("tool", "add", "payments", "--url", tool.url)
@@ -39,14 +47,15 @@ def test_kill_under_load_loses_no_record_of_a_forwarded_call(tmp_path, tool):
     for _ in range(4):
         token = aegis.token("finance-agent")
 
-        def load() -> None:
+        def load(token: str) -> None:
             for i in range(100_000):
+                params = {"amount": i % 5000, "invoice": uuid.uuid4().hex}
                 try:
-                    aegis.call(token, "payments", "create_payment", {"amount": i % 5000})
+                    aegis.call(token, "payments", "create_payment", params)
                 except (OSError, http.client.HTTPException):
                     return
 
-        threads = [threading.Thread(target=load) for _ in range(8)]
+        threads = [threading.Thread(target=load, args=(token,)) for _ in range(8)]
         for thread in threads:
             thread.start()
         goal = len(tool.seen) + 200
@@ -60,8 +69,8 @@ def test_kill_under_load_loses_no_record_of_a_forwarded_call(tmp_path, tool):
 
         lines = aegis.cli("audit", "search", "--jsonl", "--limit", "0").stdout.splitlines()
         records = [json.loads(line) for line in lines]
-        decisions = {r["id"]: r for r in records if r["kind"] == "decision"}
-        forwarded = {headers["X-Aegis-Decision-Id"] for _, _, headers, _ in tool.seen}
+        decisions = {r["params_hash"]: r for r in records if r["kind"] == "decision"}
+        forwarded = {params_hash(body) for _, _, _, body in tool.seen}
         assert forwarded and forwarded <= decisions.keys()
         assert all(decisions[i]["outcome"] == "allow" for i in forwarded)
         # Gap-free, and nothing that was there before is gone.

@@ -56,7 +56,6 @@ Result<Loaded> Load(const Flags& flags) {
                 "the bundle's plan has no entrypoint " + std::string(policy::kEntrypoint));
   loaded.entrypoint = *entrypoint;
   loaded.plan_json = std::move(bundle.plan_json);
-  loaded.plan_json = std::move(bundle.plan_json);
   loaded.data_json = std::move(bundle.data_json);
   return loaded;
 }
