@@ -1,7 +1,7 @@
 """A LangGraph agent whose tools are governed by Aegis.
 
-The graph is the usual one (model -> tools -> model), and the tools are ordinary functions that call an
-HTTP API. The only thing Aegis asks of them is the base URL and the bearer token:
+The graph is the usual one (model -> tools -> model), and the tools are ordinary functions that call
+an HTTP API. The only thing Aegis asks of them is the base URL and the bearer token:
 
     AEGIS_URL    base URL of the gateway, e.g. http://127.0.0.1:8080
     AEGIS_TOKEN  what `aegis token issue finance-agent` printed
@@ -30,12 +30,14 @@ payments = httpx.Client(
 
 
 def call_payments_api(action: str, **params) -> str:
-    """POSTs the params to the action; raises ToolException with the problem's detail when refused."""
+    """POSTs the params to the action; a refusal is raised with the problem's detail."""
     answer = payments.post("/" + action, json=params)
     if answer.is_success:
         return answer.text
     problem = answer.json()
-    raise ToolException(f"refused ({problem.get('reason', answer.status_code)}): {problem.get('detail', '')}")
+    raise ToolException(
+        f"refused ({problem.get('reason', answer.status_code)}): {problem.get('detail', '')}"
+    )
 
 
 @tool
@@ -67,7 +69,9 @@ class ScriptedModel:
         turn = sum(isinstance(message, AIMessage) for message in messages)
         if turn < len(self.script):
             name, args = self.script[turn]
-            return AIMessage(content="", tool_calls=[{"name": name, "args": args, "id": f"call_{turn}"}])
+            return AIMessage(
+                content="", tool_calls=[{"name": name, "args": args, "id": f"call_{turn}"}]
+            )
         results = [message for message in messages if isinstance(message, ToolMessage)]
         done = sum(message.status != "error" for message in results)
         return AIMessage(content=f"{done} of {len(results)} steps done.")
@@ -79,7 +83,9 @@ def build_graph(model: ScriptedModel):
     graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
     graph.add_node("tools", ToolNode(TOOLS, handle_tool_errors=True))
     graph.add_edge(START, "model")
-    graph.add_conditional_edges("model", lambda state: "tools" if state["messages"][-1].tool_calls else END)
+    graph.add_conditional_edges(
+        "model", lambda state: "tools" if state["messages"][-1].tool_calls else END
+    )
     graph.add_edge("tools", "model")
     return graph.compile()
 

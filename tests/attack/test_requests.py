@@ -1,4 +1,4 @@
-"""Hostile bytes at the proxy door: what policy judged is what the tool gets, or the tool gets nothing."""
+"""Hostile bytes at the proxy door: the tool gets what policy judged, or it gets nothing."""
 
 import json
 import socket

@@ -92,7 +92,8 @@ def test_schema_is_json_and_tests_run(tmp_path):
     (tmp_path / "policy_test.yaml").write_text(
         "tests:\n"
         "  - name: over the limit\n"
-        "    call: {agent: finance-agent, tool: payments, action: create_payment, params: {amount: 9000}}\n"
+        "    call:\n"
+        "      {agent: finance-agent, tool: payments, action: create_payment, params: {amount: 9000}}\n"
         "    expect: {outcome: deny, reason: condition_failed}\n"
     )
     assert cli("policy", "test", tmp_path).returncode == 0
@@ -125,7 +126,8 @@ def test_completion_names_the_commands(shell):
             [
                 "bash",
                 "-c",
-                f'source <({BINARY} completion bash); COMP_WORDS=(aegis policy val); COMP_CWORD=2; _aegis; echo "${{COMPREPLY[@]}}"',
+                f"source <({BINARY} completion bash); COMP_WORDS=(aegis policy val); COMP_CWORD=2;"
+                ' _aegis; echo "${COMPREPLY[@]}"',
             ],
             capture_output=True,
             text=True,

@@ -1,13 +1,11 @@
 """The doctor passes on a healthy Aegis and finds what is made wrong on purpose."""
 
-import os
-
 
 def test_healthy_then_a_readable_key(aegis):
     healthy = aegis.json("doctor")
     assert healthy["ok"], healthy
     assert sum(check["check"].startswith("must-deny") for check in healthy["checks"]) == 3
-    os.chmod(aegis.data / "admin.key", 0o644)
+    (aegis.data / "admin.key").chmod(0o644)
     done = aegis.cli("doctor", check=False)
     assert done.returncode == 1 and "chmod 600" in done.stdout
 

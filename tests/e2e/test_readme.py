@@ -3,10 +3,9 @@
 import os
 import re
 import subprocess
+import time
 
 from support.aegis_process import BINARY, ROOT, Aegis
-
-import time
 
 
 def tour() -> list[str]:

@@ -31,7 +31,7 @@ def test_a_broken_policy_is_refused_and_the_running_one_stays(aegis, tmp_path):
 
 
 def test_reloads_under_load_fail_no_call(aegis, tmp_path):
-    """Versions alternate between two limits: amount 50 always passes, 9999 never, whatever is in force."""
+    """Amount 50 passes and 9999 does not, whichever version is in force."""
     token = aegis.token("finance-agent")
     stop = threading.Event()
     wrong, calls = [], [0]

@@ -37,7 +37,7 @@ def params_hash(body: bytes) -> str:
 
 
 def test_kill_under_load_loses_no_record_of_a_forwarded_call(tmp_path, tool):
-    """Every request that the tool saw has unique params; after kill -9 each must have its record."""
+    """Each request that the tool saw has unique params; after kill -9 each has its record."""
     aegis = Aegis(tmp_path / "data").start()
     aegis.cli("agent", "register", "finance-agent")
     aegis.cli("tool", "add", "payments", "--url", tool.url)

@@ -1,4 +1,4 @@
-"""Starts the real binary as a user would, on ports of its own, and talks to it over HTTP and the CLI."""
+"""Starts the real binary as a user would, on ports of its own; talks to it by HTTP and CLI."""
 
 import http.client
 import http.server
@@ -76,7 +76,7 @@ class Aegis:
             "127.0.0.1:0",
         ]
         command += ["--admin", "127.0.0.1:0", *self.flags]
-        self.log = open(self.data.with_suffix(".log"), "ab")
+        self.log = self.data.with_suffix(".log").open("ab")
         self.process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=self.log, text=True
         )
@@ -191,7 +191,7 @@ def cli(*arguments, check: bool = True, stdin: str | None = None) -> subprocess.
 
 
 class Tool:
-    """A real HTTP server that remembers each request that reached it: (method, path, headers, body)."""
+    """A real HTTP server; `seen` has each request as (method, path, headers, body)."""
 
     def __init__(self):
         seen = self.seen = []
