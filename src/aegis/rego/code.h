@@ -21,7 +21,7 @@ enum class OpCode : uint8_t {
   kMove,              // c = a
   kMoveOnce,          // c = a; conflict when c is defined and different; then to jump, if there is one
                       // and a is defined
-  kDot,               // c = a[b], or jump
+  kDot,               // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
   kTypeIs,            // c = whether the type of a is `flag`, or jump
   kEqual,             // jump unless a == b
   kNotEqual,          // jump unless a != b

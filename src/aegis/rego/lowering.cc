@@ -4,7 +4,9 @@
 #include <map>
 #include <unordered_map>
 
+#include "aegis/rego/hash.h"
 #include "aegis/rego/number.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego::internal {
 namespace {
@@ -530,6 +532,9 @@ Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string&
   }
   for (Op op : lowering.ops()) {
     if (op.jump != kNone) op.jump += function.entry;
+    if (op.code == OpCode::kDot && op.b < 0 && pools.Constant(op.b).is_string()) {
+      op.extra = SlotHash(HashString(pools.Constant(op.b).string_value()));
+    }
     code.ops.push_back(op);
   }
   code.functions.push_back(std::move(function));

@@ -16,8 +16,6 @@ Value KeyAt(const Table& table, bool is_set, uint32_t i) {
   return table.entries[is_set ? i : size_t{2} * i];
 }
 
-uint32_t SlotHash(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
-
 void PutSlot(Table& table, uint32_t hash, uint32_t position) {
   uint32_t at = hash & table.slot_mask;
   while (table.slots[at].position != 0) at = (at + 1) & table.slot_mask;
@@ -76,15 +74,8 @@ void SortEntries(Entry* entries, uint32_t size, KeyOf key_of) {
             [&](const Entry& a, const Entry& b) { return Compare(key_of(a), key_of(b)) < 0; });
 }
 
-int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t full_hash) {
-  const uint32_t hash = SlotHash(full_hash);
-  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
-    const Slot slot = table.slots[at];
-    if (slot.position == 0) return -1;
-    if (slot.hash == hash && Equal(KeyAt(table, is_set, slot.position - 1), key)) {
-      return slot.position - 1;
-    }
-  }
+int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t hash) {
+  return FindInSlots(table, is_set, key, SlotHash(hash));
 }
 
 // Puts a key that is not there yet at the end. The caller has reserved nothing.
@@ -136,6 +127,16 @@ Table frozen_empty = [] {
 }();
 
 }  // namespace
+
+int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
+  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
+    const Slot slot = table.slots[at];
+    if (slot.position == 0) return -1;
+    if (slot.hash == hash && Equal(KeyAt(table, is_set, slot.position - 1), key)) {
+      return slot.position - 1;
+    }
+  }
+}
 
 int64_t Find(const Table& table, bool is_set, Value key) {
   if (table.slots != nullptr) return FindHashed(table, is_set, key, Hash(key));
@@ -194,9 +195,7 @@ Value Value::EmptySet() {
 }
 
 void Freeze(Value value) {
-  if (value.type() < Type::kObject) return;
-  Table& table = *value.table();
-  if (!table.frozen) table.frozen = true;
+  internal::Share(value);
 }
 
 Value NewObject(Arena& arena, size_t capacity) {
@@ -210,8 +209,8 @@ Edit ObjectInsert(Arena& arena, Value& object, Value key, Value value) {
   if (!object.is_object()) return Edit::kOutOfMemory;
   Table* table = internal::OwnTable(arena, object);
   if (table == nullptr) return Edit::kOutOfMemory;
-  Freeze(key);
-  Freeze(value);
+  internal::Share(key);
+  internal::Share(value);
   uint64_t hash;
   const int64_t found = internal::FindOrHash(*table, false, key, hash);
   if (found < 0) return internal::Append(arena, *table, false, key, value, hash);
@@ -228,7 +227,7 @@ Edit SetAdd(Arena& arena, Value& set, Value element) {
   if (internal::FindOrHash(*set.table(), true, element, hash) >= 0) return Edit::kOk;
   Table* table = internal::OwnTable(arena, set);
   if (table == nullptr) return Edit::kOutOfMemory;
-  Freeze(element);
+  internal::Share(element);
   if (hash == 0) hash = Hash(element);
   return internal::Append(arena, *table, true, element, Value(), hash);
 }

@@ -40,7 +40,17 @@ inline int Height(Value value) {
 // The entry with that key or element; -1 when there is none.
 int64_t Find(const Table& table, bool is_set, Value key);
 int64_t FindString(const Table& table, std::string_view key);
+// The hash by which slots are found, and the search for a string with a known one; the table has
+// slots.
+inline uint32_t SlotHash(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
+int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash);
 void Sort(Table& table, bool is_set);
+// Freeze, in line.
+inline void Share(Value value) {
+  if (value.type() < Type::kObject) return;
+  Table& table = *value.table();
+  if (!table.frozen) table.frozen = true;
+}
 inline void EnsureSorted(Value collection) {
   Table& table = *collection.table();
   if (!table.sorted) [[unlikely]]

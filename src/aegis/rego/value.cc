@@ -166,7 +166,7 @@ Edit ArrayAppend(Arena& arena, Value& array, Value element) {
   if (!array.is_array()) return Edit::kOutOfMemory;
   const int height = 1 + internal::Height(element);
   if (height > kMaxHeight) return Edit::kTooDeep;
-  Freeze(element);
+  internal::Share(element);
   const uint32_t size = array.size_field();
   auto* elements = const_cast<Value*>(array.array_data());
   internal::ArrayHeader* header = internal::HeaderOf(elements);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "aegis/rego/code.h"
 #include "aegis/rego/edit.h"
+#include "aegis/rego/hash.h"
 #include "aegis/rego/table.h"
 
 namespace aegis::rego {
@@ -19,24 +21,34 @@ using internal::kNone;
 using internal::Op;
 using internal::OpCode;
 
-// A second handle is kept from here on.
-inline void Share(Value value) {
-  if (value.type() >= Type::kObject) Freeze(value);
+using internal::Share;
+
+inline bool SameKey(Value a, Value b) {
+  return a.head() == b.head() &&
+         (a.bits() == b.bits() ||
+          std::memcmp(a.string_data(), b.string_data(), a.size_field()) == 0);
 }
 
-// source[key], with the common case of a small object and a string in line.
-inline Value Lookup(Value source, Value key) {
+// source[key], with objects and strings in line. `hash`: the key's if it is a constant string, else
+// kNone.
+inline Value Lookup(Value source, Value key, uint32_t hash) {
   if (source.is_object() && key.is_string()) [[likely]] {
     const internal::Table& table = *source.table();
+    const Member* const members = internal::Members(table);
     if (table.slots == nullptr) {
-      const Member* member = internal::Members(table);
-      for (const Member* const end = member + table.size; member != end; ++member) {
-        if (member->key.head() == key.head() &&
-            (member->key.bits() == key.bits() || Equal(member->key, key))) {
-          return member->value;
-        }
+      for (const Member *member = members, *const end = members + table.size; member != end;
+           ++member) {
+        if (SameKey(member->key, key)) return member->value;
       }
       return Value();
+    }
+    if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
+    for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
+      const internal::Slot slot = table.slots[at];
+      if (slot.position == 0) return Value();
+      if (slot.hash == hash && SameKey(members[slot.position - 1].key, key)) {
+        return members[slot.position - 1].value;
+      }
     }
   }
   return source.Get(key);
@@ -185,7 +197,6 @@ class Vm::Machine {
       const Member& member = internal::Members(*collection.table())[position];
       key = member.key;
       value = member.value;
-      Share(key);
     } else if (collection.is_array()) {
       key = Value::Int(static_cast<int64_t>(position));
       value = collection.array_data()[position];
@@ -311,7 +322,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kDot: {
-        const Value value = Lookup(get(op->a), get(op->b));
+        const Value value = Lookup(get(op->a), get(op->b), op->extra);
         registers[op->c] = value;
         if (value.is_undefined()) break;
         ++op;
