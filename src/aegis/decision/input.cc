@@ -59,24 +59,24 @@ class Builder {
 
   Value Input() {
     const identity::Principal& principal = *call_.principal;
-    ObjectBuilder input(arena_, InputPlan::kPartCount);
-    // In order of their names, so that nothing has to be sorted later.
-    if (Has(InputPlan::kAction)) Part(input, InputPlan::kAction, MakeStringView(call_.action));
-    if (Has(InputPlan::kAgent)) Part(input, InputPlan::kAgent, Agent());
-    if (Has(InputPlan::kChain)) Part(input, InputPlan::kChain, Chain());
-    if (Has(InputPlan::kDoor)) Part(input, InputPlan::kDoor, MakeStringView(DoorName(call_.door)));
-    if (Has(InputPlan::kOrg)) Part(input, InputPlan::kOrg, MakeStringView(principal.org));
-    if (Has(InputPlan::kParams)) Part(input, InputPlan::kParams, OrEmpty(call_.params));
-    if (Has(InputPlan::kRequest) && !call_.method.empty()) {
-      Part(input, InputPlan::kRequest, Request());
-    }
-    if (Has(InputPlan::kSession) && !call_.session.empty()) {
-      Part(input, InputPlan::kSession, Session());
-    }
-    if (Has(InputPlan::kTenant)) Part(input, InputPlan::kTenant, MakeStringView(principal.tenant));
-    if (Has(InputPlan::kTime)) Part(input, InputPlan::kTime, Time());
-    if (Has(InputPlan::kTool)) Part(input, InputPlan::kTool, MakeStringView(call_.tool));
-    return Whole(input.Build());
+    // In order of their names.
+    std::array<rego::Member, InputPlan::kPartCount> members;
+    size_t count = 0;
+    const auto add = [&](InputPlan::Part part, Value value) {
+      members[count++] = {plan_.parts[part], value};
+    };
+    if (Has(InputPlan::kAction)) add(InputPlan::kAction, MakeStringView(call_.action));
+    if (Has(InputPlan::kAgent)) add(InputPlan::kAgent, Agent());
+    if (Has(InputPlan::kChain)) add(InputPlan::kChain, Chain());
+    if (Has(InputPlan::kDoor)) add(InputPlan::kDoor, MakeStringView(DoorName(call_.door)));
+    if (Has(InputPlan::kOrg)) add(InputPlan::kOrg, MakeStringView(principal.org));
+    if (Has(InputPlan::kParams)) add(InputPlan::kParams, OrEmpty(call_.params));
+    if (Has(InputPlan::kRequest) && !call_.method.empty()) add(InputPlan::kRequest, Request());
+    if (Has(InputPlan::kSession) && !call_.session.empty()) add(InputPlan::kSession, Session());
+    if (Has(InputPlan::kTenant)) add(InputPlan::kTenant, MakeStringView(principal.tenant));
+    if (Has(InputPlan::kTime)) add(InputPlan::kTime, Time());
+    if (Has(InputPlan::kTool)) add(InputPlan::kTool, MakeStringView(call_.tool));
+    return Object({members.data(), count});
   }
 
  private:
@@ -86,9 +86,9 @@ class Builder {
   }
   bool Has(InputPlan::Part part) const { return plan_.reached[part]; }
   Value W(int word) const { return plan_.words[static_cast<size_t>(word)]; }
-  void Put(ObjectBuilder& object, Value key, Value value) { object.Add(key, Whole(value)); }
-  void Part(ObjectBuilder& input, InputPlan::Part part, Value value) {
-    Put(input, plan_.parts[part], value);
+  // Of members in order of their keys.
+  Value Object(std::span<const rego::Member> members) {
+    return Whole(rego::MakeObject(arena_, members));
   }
   static Value OrEmpty(Value object) {
     return object.is_undefined() ? Value::EmptyObject() : object;
@@ -100,10 +100,9 @@ class Builder {
   }
 
   Value Agent() {
-    ObjectBuilder agent(arena_, 2);
-    Put(agent, W(InputPlan::kId), MakeStringView(call_.principal->agent));
-    Put(agent, W(InputPlan::kLabels), OrEmpty(call_.agent_labels));
-    return agent.Build();
+    const rego::Member members[] = {{W(InputPlan::kId), MakeStringView(call_.principal->agent)},
+                                    {W(InputPlan::kLabels), OrEmpty(call_.agent_labels)}};
+    return Object(members);
   }
 
   Value Chain() {
@@ -111,13 +110,13 @@ class Builder {
     if (links.empty()) return Value::EmptyArray();
     rego::ArrayBuilder chain(arena_, links.size());
     for (const identity::ChainLink& link : links) {
-      ObjectBuilder entry(arena_, 2);
-      Put(entry, W(InputPlan::kId), MakeStringView(link.id));
-      Put(entry, W(InputPlan::kType),
-          link.type == "agent" ? W(InputPlan::kAgentWord) : W(InputPlan::kUser));
-      chain.Add(Whole(entry.Build()));
+      const rego::Member members[] = {
+          {W(InputPlan::kId), MakeStringView(link.id)},
+          {W(InputPlan::kType),
+           link.type == "agent" ? W(InputPlan::kAgentWord) : W(InputPlan::kUser)}};
+      chain.Add(Object(members));
     }
-    return chain.Build();
+    return Whole(chain.Build());
   }
 
   // With U+FFFD for each byte that is not part of a UTF-8 character.
@@ -166,24 +165,22 @@ class Builder {
     for (size_t i = 0; i < call_.headers.size(); ++i) {
       bool seen = false;
       for (size_t j = 0; j < i && !seen; ++j) seen = call_.headers[j].name == call_.headers[i].name;
-      if (!seen) Put(headers, CleanText(call_.headers[i].name), HeaderValue(i));
+      if (!seen) headers.Add(Whole(CleanText(call_.headers[i].name)), Whole(HeaderValue(i)));
     }
-    return headers.Build();
+    return Whole(headers.Build());
   }
 
   Value Request() {
-    ObjectBuilder request(arena_, 4);
-    Put(request, W(InputPlan::kHeaders), Headers());
-    Put(request, W(InputPlan::kHost), CleanText(call_.host));
-    Put(request, W(InputPlan::kMethod), CleanText(call_.method));
-    Put(request, W(InputPlan::kPath), CleanText(call_.path));
-    return request.Build();
+    const rego::Member members[] = {{W(InputPlan::kHeaders), Headers()},
+                                    {W(InputPlan::kHost), CleanText(call_.host)},
+                                    {W(InputPlan::kMethod), CleanText(call_.method)},
+                                    {W(InputPlan::kPath), CleanText(call_.path)}};
+    return Object(members);
   }
 
   Value Session() {
-    ObjectBuilder session(arena_, 1);
-    Put(session, W(InputPlan::kId), MakeStringView(call_.session));
-    return session.Build();
+    const rego::Member member = {W(InputPlan::kId), MakeStringView(call_.session)};
+    return Object({&member, 1});
   }
 
   Value Time() {
@@ -198,11 +195,10 @@ class Builder {
     PutRfc3339(local, days, rest / 1'000'000);
     // 1970-01-01 was a Thursday.
     const int weekday = static_cast<int>(((days + 4) % 7 + 7) % 7);
-    ObjectBuilder time(arena_, 3);
-    Put(time, W(InputPlan::kLocal), MakeStringView({local, 24}));
-    Put(time, W(InputPlan::kUnixNs), Value::Int(call_.time_unix_ns));
-    Put(time, W(InputPlan::kWeekday), W(InputPlan::kSunday + weekday));
-    return time.Build();
+    const rego::Member members[] = {{W(InputPlan::kLocal), MakeStringView({local, 24})},
+                                    {W(InputPlan::kUnixNs), Value::Int(call_.time_unix_ns)},
+                                    {W(InputPlan::kWeekday), W(InputPlan::kSunday + weekday)}};
+    return Object(members);
   }
 
   const Call& call_;

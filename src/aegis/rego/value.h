@@ -40,6 +40,7 @@ struct Table;   // members of an object or elements of a set; see table.h
 struct alignas(16) ArrayHeader {
   uint32_t capacity;
   uint32_t used;
+  uint64_t weight;  // of all elements that are used; see Weight in table.h
 };
 
 }  // namespace internal
@@ -143,10 +144,13 @@ inline Value MakeStringView(Arena&, std::string_view text) { return MakeStringVi
 // arena's limit is passed.
 Value MakeNumber(Arena& arena, std::string_view text);
 
-// What became of adding to a collection.
+// What became of adding to a collection. kTooDeep: it would nest too deep, or hold too many values.
 enum class Edit : uint8_t { kOk, kOutOfMemory, kTooDeep };
 // Collections nest at most this deep.
 inline constexpr int kMaxHeight = 1000;
+// And hold at most this many values, one that is there n times counted n times: what is small in
+// memory because its parts are shared can still take forever to compare or to print.
+inline constexpr uint64_t kMaxWeight = uint64_t{1} << 26;
 
 // Adding gives `collection` a new handle; other handles to it keep what they had. A key that is
 // there already gets the new value.
@@ -157,6 +161,10 @@ Edit SetAdd(Arena& arena, Value& set, Value element);
 Value NewArray(Arena& arena, size_t capacity);
 Value NewObject(Arena& arena, size_t capacity);
 Value NewSet(Arena& arena, size_t capacity);
+// An object with these members, which are sorted by key and have no key twice: what the builder below
+// makes, without its look-ups. Undefined when the arena's limit is passed, when it would nest too
+// deep, or when a value is undefined.
+Value MakeObject(Arena& arena, std::span<const Member> members);
 // Says that a second handle to a collection is kept, so that adding to one copies it first. Value's
 // own functions and the VM do this; call it only before keeping a handle that will be added to.
 void Freeze(Value value);

@@ -220,6 +220,31 @@ TEST_F(ValueTest, NestingIsBounded) {
   EXPECT_EQ(made, kMaxHeight);
 }
 
+TEST_F(ValueTest, ObjectsFromSortedMembers) {
+  for (int size = 0; size < 20; ++size) {
+    std::vector<Member> members;
+    ObjectBuilder builder(arena_);
+    for (int i = 0; i < size; ++i) {
+      members.push_back({MakeString(arena_, "k" + std::to_string(10 + i)), Parse("[{}]")});
+      builder.Add(members.back().key, members.back().value);
+    }
+    Value made = MakeObject(arena_, members);
+    EXPECT_TRUE(Equal(made, builder.Build())) << size;
+    EXPECT_EQ(ToJson(made), ToJson(builder.Build()));
+    // What is added later changes neither the members nor what else points to them.
+    const Value before = made;
+    Freeze(before);
+    EXPECT_EQ(ObjectInsert(arena_, made, MakeString(arena_, "a"), Value::Int(1)), Edit::kOk);
+    EXPECT_EQ(made.size(), static_cast<size_t>(size) + 1);
+    EXPECT_EQ(before.size(), static_cast<size_t>(size));
+  }
+  const Member undefined{MakeString(arena_, "k"), Value()};
+  EXPECT_TRUE(MakeObject(arena_, {&undefined, 1}).is_undefined());
+  Arena small(64, 64);
+  const Member one{Value::Int(1), Value::Int(2)};
+  EXPECT_TRUE(MakeObject(small, std::vector<Member>(8, one)).is_undefined());
+}
+
 TEST_F(ValueTest, KeysThatAreNotStrings) {
   ObjectBuilder object(arena_);
   object.Add(Value::Int(10), Value::Int(1));
