@@ -156,7 +156,9 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
 void Exchange::OnRecorded(bool durable) {
   pending_ = nullptr;
   if (!durable) {
+    // Not a decision that anyone may rely on: the answer does not carry it.
     ticket_.proceeds = false;
+    state_ = State::kReceiving;
     return AnswerProblem(503, "audit_unavailable",
                          "the decision cannot be recorded, so that the call may not go on");
   }
@@ -343,7 +345,7 @@ void Exchange::AnswerUnauthenticated(const Error& error, bool recorded) {
   if (!recorded) {
     worker_.metrics().CountDecision(static_cast<size_t>(Outcome::kDeny),
                                     static_cast<size_t>(Reason::kTokenInvalid));
-    worker_.logger().Warn("token refused", {{"token_error", error.reason}});
+    worker_.logger().Warn("agent refused", {{"why", error.reason}});
   }
   text_.clear();
   Problem problem;

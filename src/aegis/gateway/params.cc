@@ -145,12 +145,20 @@ BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
 }
 
 Looks LookAtBody(std::string_view start) {
-  // A byte order mark in front would not stop a lenient reader.
-  if (start.starts_with("\xef\xbb\xbf")) start.remove_prefix(3);
-  const size_t first = start.find_first_not_of(" \t\r\n");
+  // Lenient readers skip a byte order mark and guess UTF-16 and UTF-32 from where the zero bytes
+  // are.
+  for (std::string_view mark :
+       {std::string_view("\xef\xbb\xbf"), std::string_view("\xff\xfe"),
+        std::string_view("\xfe\xff"), std::string_view("\0\0\xfe\xff", 4)}) {
+    if (start.starts_with(mark)) {
+      start.remove_prefix(mark.size());
+      break;
+    }
+  }
+  const size_t first = start.find_first_not_of(std::string_view(" \t\r\n\0", 5));
   if (first == std::string_view::npos) {
     // Nobody sends this much white space in earnest.
-    return start.size() > 1024 ? Looks::kLikeJson : Looks::kUnknown;
+    return start.size() > 4096 ? Looks::kLikeJson : Looks::kUnknown;
   }
   return start[first] == '{' || start[first] == '[' ? Looks::kLikeJson : Looks::kOpaque;
 }

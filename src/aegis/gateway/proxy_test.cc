@@ -127,6 +127,7 @@ TEST(ProxyTest, WithoutAJournalNothingPasses) {
   EXPECT_EQ(StatusOf(answer), 503);
   EXPECT_NE(BodyOf(answer).find("audit_unavailable"), std::string::npos);
   EXPECT_EQ(HeaderOf(answer, "Retry-After"), "1");
+  EXPECT_EQ(HeaderOf(answer, "X-Aegis-Decision"), "");
   gateway.journal.fail = false;
   client.Send(gateway.Post("/tools/payments/list_all", "{}"));
   EXPECT_EQ(StatusOf(client.ReceiveAnswer()), 200);
@@ -269,6 +270,8 @@ TEST(ProxyTest, RefusedRequests) {
       {post("Content-Type: text/plain\r\n", "{\"a\":1,\"a\":2}"), 400, "ambiguous_params"},
       {post("", " \n[1]"), 400, "params_not_object"},
       {post("Content-Type: image/png\r\n", "\xef\xbb\xbf{}"), 400, "bad_json"},
+      {post("Content-Type: text/plain\r\n", std::string("\0{\0}", 4)), 400, "bad_json"},
+      {post("Content-Type: text/plain\r\n", std::string("\xff\xfe{\0}\0", 6)), 400, "bad_json"},
       {request("POST /tools/payments/list_all?a=1",
                "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 5\r\n", "--x--"),
        400, "ambiguous_params"},
@@ -434,6 +437,38 @@ TEST(ProxyTest, StateIsSwappedBetweenCalls) {
   EXPECT_EQ(StatusOf(answer), 403);
   EXPECT_NE(BodyOf(answer).find("no_policy"), std::string::npos);
   EXPECT_NE(gateway.gateway->NotReadyBecause(), "");
+}
+
+TEST(ProxyTest, ReloadsUnderLoadDisturbNoCall) {
+  TestGateway gateway;
+  KeepingTool tool;
+  gateway.SetTool("payments", tool.tool.url());
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0}, calls{0};
+  std::vector<std::thread> agents;
+  for (int i = 0; i < 4; ++i) {
+    agents.emplace_back([&, i] {
+      Socket client(gateway.address());
+      const std::string request = gateway.Post("/tools/payments/create_payment",
+                                               i % 2 ? R"({"amount":50})" : R"({"amount":99999})");
+      while (!stop) {
+        client.Send(request);
+        wrong += StatusOf(client.ReceiveAnswer()) != (i % 2 ? 200 : 403);
+        ++calls;
+      }
+    });
+  }
+  for (int i = 0; i < 100; ++i) {
+    gateway.Change([&](State& state) {
+      state.revision = std::to_string(i);
+      state.revocations = std::make_shared<identity::RevocationSet>(1000 + i);
+      state.tools["other"] = *MakeTool("http://127.0.0.1:" + std::to_string(20'000 + i));
+    });
+  }
+  while (calls < 400) std::this_thread::yield();
+  stop = true;
+  for (std::thread& agent : agents) agent.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(ProxyTest, SlowHeadIsCutOff) {

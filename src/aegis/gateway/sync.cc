@@ -23,6 +23,7 @@ using std::chrono::steady_clock;
 constexpr size_t kMaxCacheBytes = size_t{256} << 20;
 constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{5'000};
+constexpr milliseconds kUnheldPause{1'000};
 
 // Differs for every RevocationSet of the process, as its caches need.
 uint64_t NextEpoch() {
@@ -182,8 +183,12 @@ class SyncImpl final : public Sync {
     milliseconds pause = kFirstPause;
     while (Pause(milliseconds(0))) {
       const auto began = steady_clock::now();
-      if (once() != Polled::kFailed) {
+      const Polled polled = once();
+      if (polled != Polled::kFailed) {
         pause = kFirstPause;
+        // A server that does not hold polls must not be asked without end.
+        const bool held = steady_clock::now() - began > kFirstPause;
+        if (polled == Polled::kUnchanged && !held && !Pause(kUnheldPause)) return;
         continue;
       }
       // A poll that was held and then refused (nothing there yet) has waited already.

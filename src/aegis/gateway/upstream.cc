@@ -1,5 +1,7 @@
 #include "aegis/gateway/upstream.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -10,6 +12,7 @@ namespace aegis::gateway {
 namespace {
 
 constexpr int64_t kSweepMs = 5'000;
+constexpr int64_t kTrustedIdleMs = 500;
 
 int64_t NowMs() { return Clock::System().MonotonicNanos() / 1'000'000; }
 
@@ -41,7 +44,16 @@ UpstreamPool::UpstreamPool(net::EventLoop& loop, BufferPool& buffers, Graveyard&
 
 UpstreamPool::~UpstreamPool() { AEGIS_DCHECK(!in_use()); }
 
+// A connection that was idle for a while may be closed by the tool at this very moment, with the
+// news still in the kernel; a request that must not be sent twice would fail for nothing.
+bool UpstreamPool::IsStale(const UpstreamConnection& connection) {
+  if (NowMs() - connection.idle_since_ms_ < kTrustedIdleMs) return false;
+  char byte = 0;
+  return ::recv(connection.fd(), &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN;
+}
+
 UpstreamConnection* UpstreamPool::Acquire(UpstreamUser* user, bool fresh) {
+  while (!fresh && !idle_.empty() && IsStale(*idle_.back())) CloseIdle(idle_.back());
   if (!fresh && !idle_.empty()) {
     UpstreamConnection* connection = idle_.back();
     idle_.pop_back();

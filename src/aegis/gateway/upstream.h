@@ -89,6 +89,7 @@ class UpstreamPool {
 
  private:
   friend class UpstreamConnection;
+  static bool IsStale(const UpstreamConnection& connection);
   void Close(UpstreamConnection* connection);
   void CloseIdle(UpstreamConnection* connection);
   void Sweep();
