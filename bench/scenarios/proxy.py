@@ -10,7 +10,7 @@ import contextlib
 import corpus
 import harness
 from gateway import RunningAegis
-from harness import Nginx, ToolServer, median
+from harness import BenchError, Nginx, ToolServer, median
 
 SIZE = corpus.Size(100, 10)
 
@@ -25,6 +25,7 @@ def measure(target, requests, connections, seconds):
         "rate": result["rate"],
         **{key: result["latency_us"][key] for key in ("p50", "p99", "p999")},
         "cpu_us_per_request": used / result["sent"] * 1e6,
+        "sent": result["sent"],
         "generator_cpu": result["generator_cpu"],
     }
 
@@ -54,7 +55,10 @@ def run(work, quick):
                     f"  {connections} connections, round {number + 1}/{runs}: {rates}", flush=True
                 )
             rows[str(connections)] = summarise(rounds)
-        aegis.check_records(minimum=1)
+        sent = sum(one["aegis"]["sent"] for row in rows.values() for one in row["rounds"])
+        recorded = aegis.records().get(("decision", "allow"), 0)
+        if recorded != sent:
+            raise BenchError(f"{sent} calls were answered, {recorded} are on record")
     show(rows)
     return {"size": SIZE.name, "seconds": seconds, "rounds": runs, "connections": rows}
 
