@@ -32,12 +32,15 @@ Result<RunInfo> ReadRunInfo(const std::string& data_folder) {
   if (!text) return not_running("no run.json there");
   const json run = json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!run.is_object()) return not_running("run.json is not JSON");
-  RunInfo info;
-  info.control = run.value("control", "");
-  info.gateway = run.value("gateway", "");
-  info.admin = run.value("admin", "");
-  info.pid = run.value("pid", int64_t{0});
-  if (info.pid > 0 && ::kill(static_cast<pid_t>(info.pid), 0) != 0 && errno == ESRCH)
+  const auto text_of = [&](const char* key) {
+    const auto member = run.find(key);
+    return member != run.end() && member->is_string() ? member->get<std::string>() : std::string();
+  };
+  RunInfo info{text_of("control"), text_of("gateway"), text_of("admin")};
+  if (const auto pid = run.find("pid"); pid != run.end() && pid->is_number_integer())
+    info.pid = pid->get<int64_t>();
+  if (info.control.empty() || info.pid <= 0) return not_running("run.json names no process");
+  if (::kill(static_cast<pid_t>(info.pid), 0) != 0 && errno == ESRCH)
     return not_running("its process " + std::to_string(info.pid) + " is gone");
   return info;
 }
