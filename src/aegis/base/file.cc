@@ -1,11 +1,12 @@
 #include "aegis/base/file.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 #include "aegis/base/ids.h"
 #include "aegis/base/text.h"
@@ -46,7 +47,7 @@ Error SystemError(std::string_view what, std::string_view path, int error_number
 Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return Fail(SystemError("cannot open", path, errno));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return Fail(SystemError("cannot stat", path, errno));
   if (S_ISDIR(info.st_mode)) return Fail(SystemError("cannot read", path, EISDIR));
   std::string content;

@@ -24,7 +24,7 @@ TEST_F(FileTest, WritesReadsAndReplaces) {
   ASSERT_TRUE(WriteFileAtomic(path, "one", 0600));
   ASSERT_TRUE(WriteFileAtomic(path, "two", 0600));
   EXPECT_EQ(*ReadFile(path), "two");
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ + "/a/b"), {}), 1);

@@ -1,8 +1,9 @@
 #include "aegis/base/ids.h"
 
+#include <sys/random.h>
+
 #include <cerrno>
 #include <cstring>
-#include <sys/random.h>
 
 #include "aegis/base/result.h"
 

@@ -29,8 +29,9 @@ TEST(Uuid, RisesStrictlyEvenWhenTheClockStandsStillOrGoesBack) {
 }
 
 TEST(Uuid, RefusesOtherText) {
-  for (const char* text : {"", "0197c0c2-7d3a-7b2c-9c3e-8d1f2a3b4c5", "0197C0C2-7d3a-7b2c-9c3e-8d1f2a3b4c5d",
-                           "0197c0c2x7d3a-7b2c-9c3e-8d1f2a3b4c5d"})
+  for (const char* text :
+       {"", "0197c0c2-7d3a-7b2c-9c3e-8d1f2a3b4c5", "0197C0C2-7d3a-7b2c-9c3e-8d1f2a3b4c5d",
+        "0197c0c2x7d3a-7b2c-9c3e-8d1f2a3b4c5d"})
     EXPECT_FALSE(Uuid::IsValid(text)) << text;
 }
 
