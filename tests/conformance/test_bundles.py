@@ -16,12 +16,14 @@ pytestmark = pytest.mark.skipif(
     reason="needs build/bin/opa and bundle_tool (make test builds both)",
 )
 
-# What makes canonical hashing hard: numbers by their text, Go's escapes, names to sort, nested data.
+# What makes canonical hashing hard: numbers by their text, Go's escapes, names to sort, nesting.
 FILES = {
     "p.rego": "package p\n\nanswer := data.n\n",
-    "data.json": '{"n": 1.0, "text":"<a\\u2028>&é\\u0001", "z":{"b":1e3,"a":-0, "big":123456789012345678901234567890}}',
+    "data.json": '{"n": 1.0, "text":"<a\\u2028>&é\\u0001", '
+    '"z":{"b":1e3,"a":-0, "big":123456789012345678901234567890}}',
     "sub/x/data.json": '[1, {"k": "v"}]',
-    ".manifest": '{"revision":"r1", "roots":["p","n","text","z","sub"], "metadata":{"z":1,"a":1.50}}',
+    ".manifest": '{"revision":"r1", "roots":["p","n","text","z","sub"], '
+    '"metadata":{"z":1,"a":1.50}}',
 }
 
 
@@ -88,7 +90,14 @@ def test_stock_opa_refuses_what_changed_after_our_signature(tmp_path, source, ke
     unpacked.mkdir()
     run("tar", "xzf", tmp_path / "signed.tar.gz", "-C", unpacked)
     (unpacked / "data.json").write_text(FILES["data.json"].replace("1.0", "1.1"), encoding="utf-8")
-    run("tar", "czf", tmp_path / "changed.tar.gz", "-C", unpacked, *os.listdir(unpacked))
+    run(
+        "tar",
+        "czf",
+        tmp_path / "changed.tar.gz",
+        "-C",
+        unpacked,
+        *(path.name for path in unpacked.iterdir()),
+    )
     assert "digest mismatch" in opa_eval(tmp_path / "changed.tar.gz", algorithm, public, ok=False)
     refusal = run(TOOL, "read", tmp_path / "changed.tar.gz", public, "k1", "", ok=False)
     assert "bundle_signature" in refusal and "data.json was changed" in refusal
@@ -121,8 +130,8 @@ def test_we_accept_what_opa_builds_and_signs(tmp_path, source, keys):
     algorithm, private, public = keys
     bundle = tmp_path / "built.tar.gz"
     run(
-        OPA, "build", "-t", "plan", "-e", "p/answer", "--signing-key", private, "--signing-alg", algorithm,
-        "-o", bundle, "-b", ".", cwd=source,
+        OPA, "build", "-t", "plan", "-e", "p/answer", "--signing-key", private,
+        "--signing-alg", algorithm, "-o", bundle, "-b", ".", cwd=source,
     )  # fmt: skip
     # OPA names the key after its flag --verification-key-id, whose default this is.
     assert run(TOOL, "read", bundle, public, "default", "").split("\n")[:2] == ["r1", "default"]

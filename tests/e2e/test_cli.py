@@ -93,7 +93,8 @@ def test_schema_is_json_and_tests_run(tmp_path):
         "tests:\n"
         "  - name: over the limit\n"
         "    call:\n"
-        "      {agent: finance-agent, tool: payments, action: create_payment, params: {amount: 9000}}\n"
+        "      {agent: finance-agent, tool: payments, action: create_payment,\n"
+        "       params: {amount: 9000}}\n"
         "    expect: {outcome: deny, reason: condition_failed}\n"
     )
     assert cli("policy", "test", tmp_path).returncode == 0
