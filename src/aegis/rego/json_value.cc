@@ -88,7 +88,8 @@ class Builder {
   }
   bool Refuse(Edit edit) {
     if (edit == Edit::kOutOfMemory) return OutOfMemory();
-    error_ = {Code::kResourceExhausted, "json_too_deep", "too many nested arrays and objects"};
+    error_ = {Code::kResourceExhausted, "json_too_deep",
+              "arrays and objects nest too deep or hold too many values"};
     return false;
   }
 

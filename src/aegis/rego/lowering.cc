@@ -92,8 +92,7 @@ class Pools {
 
  private:
   static constexpr int32_t kUnset = 0;
-  static constexpr int kTrueKey = 1, kFalseKey = 0, kNullKey = 2, kUndefinedKey = 3,
-                       kDataKey = 4;
+  static constexpr int kTrueKey = 1, kFalseKey = 0, kNullKey = 2, kUndefinedKey = 3, kDataKey = 4;
 
   int32_t Scalar(int key, Value value) {
     int32_t& constant = scalars_[key];
@@ -572,9 +571,8 @@ Status Lower(const ir::Policy& policy, Arena& arena, StringPool& strings,
   for (size_t i = 0; i < policy.plans.size(); ++i) {
     const ir::Plan& plan = policy.plans[i];
     code.entrypoints.push_back({plan.name, static_cast<uint32_t>(code.functions.size()), {}, true});
-    AEGIS_RETURN_IF_ERROR(
-        AddFunction(pools, limits, plan.name, {ir::kInput, ir::kData},
-                    data_locals[policy.funcs.size() + i], plan.blocks, true));
+    AEGIS_RETURN_IF_ERROR(AddFunction(pools, limits, plan.name, {ir::kInput, ir::kData},
+                                      data_locals[policy.funcs.size() + i], plan.blocks, true));
   }
   std::reverse(code.constants.begin(), code.constants.end());
   FindInputUse(policy, code);

@@ -1,5 +1,5 @@
-// Improves lowered functions: the plan of OPA copies nearly everything it touches into a fresh local
-// and tests each condition by comparing its result with false.
+// Improves lowered functions: the plan of OPA copies nearly everything it touches into a fresh
+// local and tests each condition by comparing its result with false.
 //
 // All passes work on one list of ops whose jumps are indices. What a pass takes away becomes kNop;
 // Compact removes those at the end.
@@ -358,7 +358,8 @@ class Optimizer {
         std::fill(row.begin(), row.end(), 0);
         const auto add_edge = [&](uint32_t to, bool jumps) {
           std::copy_n(live_.row(to), live_.words(), edge.data());
-          EachWrite(op, jumps, [&](int32_t written) { Clear(edge.data(), static_cast<size_t>(written)); });
+          EachWrite(op, jumps,
+                    [&](int32_t written) { Clear(edge.data(), static_cast<size_t>(written)); });
           for (size_t w = 0; w < row.size(); ++w) row[w] |= edge[w];
         };
         if (FallsThrough(op.code)) add_edge(i + 1, false);
@@ -372,7 +373,8 @@ class Optimizer {
     }
   }
   bool IsLive(uint32_t before_op, int32_t register_number) {
-    return before_op < ops_.size() && Test(live_.row(before_op), static_cast<size_t>(register_number));
+    return before_op < ops_.size() &&
+           Test(live_.row(before_op), static_cast<size_t>(register_number));
   }
 
   // "x = …; y = x" becomes "y = …" when x is not read again.

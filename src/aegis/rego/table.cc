@@ -81,12 +81,14 @@ int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t hash) {
 // Puts a key that is not there yet at the end. The caller has reserved nothing.
 Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uint64_t hash) {
   const int height = 1 + std::max(Height(key), Height(value));
-  if (height > kMaxHeight) return Edit::kTooDeep;
+  const uint64_t weight = table.weight + Weight(key) + (is_set ? 0 : Weight(value));
+  if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   if (table.size == table.capacity &&
       !Grow(arena, table, is_set, std::max<uint32_t>(4, table.capacity * 2))) {
     return Edit::kOutOfMemory;
   }
   table.height = std::max(table.height, static_cast<uint16_t>(height));
+  table.weight = weight;
   if (table.sorted && table.size > 0 && Compare(KeyAt(table, is_set, table.size - 1), key) > 0) {
     table.sorted = false;
   }
@@ -194,9 +196,7 @@ Value Value::EmptySet() {
   return Value(Head(Type::kSet, 0, 0, 0), reinterpret_cast<uint64_t>(&internal::frozen_empty));
 }
 
-void Freeze(Value value) {
-  internal::Share(value);
-}
+void Freeze(Value value) { internal::Share(value); }
 
 Value NewObject(Arena& arena, size_t capacity) {
   return internal::NewTable(arena, Type::kObject, capacity);
@@ -207,16 +207,19 @@ Value NewSet(Arena& arena, size_t capacity) {
 
 Edit ObjectInsert(Arena& arena, Value& object, Value key, Value value) {
   if (!object.is_object()) return Edit::kOutOfMemory;
-  Table* table = internal::OwnTable(arena, object);
-  if (table == nullptr) return Edit::kOutOfMemory;
+  // First, so that what is put into itself is copied and nothing ever contains itself.
   internal::Share(key);
   internal::Share(value);
+  Table* table = internal::OwnTable(arena, object);
+  if (table == nullptr) return Edit::kOutOfMemory;
   uint64_t hash;
   const int64_t found = internal::FindOrHash(*table, false, key, hash);
   if (found < 0) return internal::Append(arena, *table, false, key, value, hash);
   const int height = 1 + internal::Height(value);
-  if (height > kMaxHeight) return Edit::kTooDeep;
+  const uint64_t weight = table->weight + internal::Weight(value);  // what was there stays counted
+  if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   table->height = std::max(table->height, static_cast<uint16_t>(height));
+  table->weight = weight;
   internal::Members(*table)[found].value = value;
   return Edit::kOk;
 }
@@ -225,9 +228,9 @@ Edit SetAdd(Arena& arena, Value& set, Value element) {
   if (!set.is_set()) return Edit::kOutOfMemory;
   uint64_t hash;
   if (internal::FindOrHash(*set.table(), true, element, hash) >= 0) return Edit::kOk;
+  internal::Share(element);
   Table* table = internal::OwnTable(arena, set);
   if (table == nullptr) return Edit::kOutOfMemory;
-  internal::Share(element);
   if (hash == 0) hash = Hash(element);
   return internal::Append(arena, *table, true, element, Value(), hash);
 }

@@ -22,6 +22,7 @@ struct Table {
   uint16_t height = 1;  // 1 + the largest height of what is in it
   bool sorted = true;
   bool frozen = false;       // another handle may see it: copy before adding
+  uint64_t weight = 0;       // of all that is in it
   Value* entries = nullptr;  // objects: key, value, key, value; sets: elements
   Slot* slots = nullptr;     // nullptr while size <= kLinear
 };
@@ -35,6 +36,15 @@ inline Member* Members(const Table& table) { return reinterpret_cast<Member*>(ta
 inline int Height(Value value) {
   if (!value.is_collection()) return 0;
   return value.is_array() ? value.mark() : value.table()->height;
+}
+
+// How many values there are in `value`, itself counted; long strings count for more.
+inline uint64_t Weight(Value value) {
+  if (value.is_string()) return 1 + value.size_field() / 64;
+  if (!value.is_collection()) return 1;
+  return 1 + (value.is_array()
+                  ? (reinterpret_cast<const ArrayHeader*>(value.array_data()) - 1)->weight
+                  : value.table()->weight);
 }
 
 // The entry with that key or element; -1 when there is none.

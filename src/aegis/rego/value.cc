@@ -22,7 +22,7 @@ uint64_t DrawSeed() {
 }
 
 struct EmptyBlock {
-  ArrayHeader header{0, 0};
+  ArrayHeader header{0, 0, 0};
   Value none;
 };
 EmptyBlock empty_block;
@@ -36,14 +36,14 @@ Value ArrayHandle(const Value* elements, uint32_t size, int height) {
                reinterpret_cast<uint64_t>(elements));
 }
 
-Value* NewElements(Arena& arena, size_t capacity, size_t used) {
+Value* NewElements(Arena& arena, size_t capacity, size_t used, uint64_t weight) {
   // More than that counts as memory that the arena does not have.
   const size_t bytes =
       capacity > (size_t{1} << 28) ? SIZE_MAX : sizeof(ArrayHeader) + capacity * sizeof(Value);
   void* memory = arena.Allocate(bytes, 16);
   if (memory == nullptr) return nullptr;
-  auto* header =
-      new (memory) ArrayHeader{static_cast<uint32_t>(capacity), static_cast<uint32_t>(used)};
+  auto* header = new (memory)
+      ArrayHeader{static_cast<uint32_t>(capacity), static_cast<uint32_t>(used), weight};
   return reinterpret_cast<Value*>(header + 1);
 }
 
@@ -158,26 +158,28 @@ Value MakeString(Arena& arena, std::string_view text) {
 
 Value NewArray(Arena& arena, size_t capacity) {
   if (capacity == 0) return Value::EmptyArray();
-  const Value* elements = internal::NewElements(arena, capacity, 0);
+  const Value* elements = internal::NewElements(arena, capacity, 0, 0);
   return elements == nullptr ? Value() : internal::ArrayHandle(elements, 0, 1);
 }
 
 Edit ArrayAppend(Arena& arena, Value& array, Value element) {
   if (!array.is_array()) return Edit::kOutOfMemory;
   const int height = 1 + internal::Height(element);
-  if (height > kMaxHeight) return Edit::kTooDeep;
   internal::Share(element);
   const uint32_t size = array.size_field();
   auto* elements = const_cast<Value*>(array.array_data());
   internal::ArrayHeader* header = internal::HeaderOf(elements);
+  const uint64_t weight = header->weight + internal::Weight(element);
+  if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   if (header->used != size || header->capacity == size) {
-    elements = internal::NewElements(arena, std::max<size_t>(4, size_t{2} * size), size);
+    elements = internal::NewElements(arena, std::max<size_t>(4, size_t{2} * size), size, weight);
     if (elements == nullptr) return Edit::kOutOfMemory;
     std::copy_n(array.array_data(), size, elements);
     header = internal::HeaderOf(elements);
   }
   elements[size] = element;
   header->used = size + 1;
+  header->weight = weight;
   array = internal::ArrayHandle(elements, size + 1, std::max<int>(array.mark(), height));
   return Edit::kOk;
 }

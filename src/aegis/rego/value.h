@@ -161,9 +161,9 @@ Edit SetAdd(Arena& arena, Value& set, Value element);
 Value NewArray(Arena& arena, size_t capacity);
 Value NewObject(Arena& arena, size_t capacity);
 Value NewSet(Arena& arena, size_t capacity);
-// An object with these members, which are sorted by key and have no key twice: what the builder below
-// makes, without its look-ups. Undefined when the arena's limit is passed, when it would nest too
-// deep, or when a value is undefined.
+// An object with these members, which are sorted by key and have no key twice: what the builder
+// below makes, without its look-ups. Undefined when the arena's limit is passed, when it would nest
+// too deep, or when a value is undefined.
 Value MakeObject(Arena& arena, std::span<const Member> members);
 // Says that a second handle to a collection is kept, so that adding to one copies it first. Value's
 // own functions and the VM do this; call it only before keeping a handle that will be added to.

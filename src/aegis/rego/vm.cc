@@ -121,6 +121,7 @@ class Vm::Machine {
     function_ = &function;
     BuiltinContext context(arena, *caches_, time_unix_ns, steps_left_);
     if (!Execute(context, registers)) return Fail(std::move(error_));
+    if (steps_left_ < 0) return Fail(OutOfSteps());
     if (arena.exhausted()) return Fail(OutOfMemory());
     return results_;
   }
@@ -175,10 +176,16 @@ class Vm::Machine {
   Error Conflict(std::string_view what) const {
     return {Code::kFailedPrecondition, "eval_conflict_error", Where() + std::string(what)};
   }
+  // What looks into a collection is charged for its size; the next call or loop notices.
+  void ChargeFor(Value value) {
+    if (value.is_collection()) [[unlikely]] {
+      steps_left_ -= static_cast<int64_t>(internal::Weight(value) / 16);
+    }
+  }
   bool RefuseEdit(Edit edit) {
     if (edit == Edit::kOutOfMemory) return Refuse(OutOfMemory());
-    return Refuse(
-        {Code::kResourceExhausted, "eval_depth_limit", Where() + "a value nests too deep"});
+    return Refuse({Code::kResourceExhausted, "eval_depth_limit",
+                   Where() + "a value nests too deep or becomes too large"});
   }
 
   bool InsertOnce(Value& object, Value key, Value value) {
@@ -314,7 +321,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         if (target.is_undefined()) [[likely]] {
           Share(value);
           target = value;
-        } else if (!Equal(target, value)) {
+        } else if (ChargeFor(value); !Equal(target, value)) {
           return Refuse(Conflict("complete rules must not produce multiple outputs"));
         }
         if (op->jump != kNone && !value.is_undefined()) break;
@@ -339,10 +346,12 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kEqual:
+        ChargeFor(get(op->a));
         if (!SameValue(get(op->a), get(op->b))) break;
         ++op;
         continue;
       case OpCode::kNotEqual:
+        ChargeFor(get(op->a));
         if (SameValue(get(op->a), get(op->b))) break;
         ++op;
         continue;
@@ -395,6 +404,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       case OpCode::kObjectInsert: {
         const Value value = get(op->a), key = get(op->b);
         if (value.is_undefined() || key.is_undefined() || !registers[op->c].is_object()) break;
+        ChargeFor(key);
         const Edit edit = ObjectInsert(arena, registers[op->c], key, value);
         if (edit != Edit::kOk) [[unlikely]]
           return RefuseEdit(edit);
@@ -413,6 +423,8 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         if (!a.is_object() || !b.is_object()) {
           return Refuse(Conflict("base and virtual documents must be objects to be merged"));
         }
+        ChargeFor(a);
+        ChargeFor(b);
         Value merged;
         const Edit edit = internal::Merge(arena, b, a, merged);
         if (edit != Edit::kOk) [[unlikely]]
@@ -424,6 +436,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       case OpCode::kSetAdd: {
         const Value value = get(op->a);
         if (value.is_undefined() || !registers[op->c].is_set()) break;
+        ChargeFor(value);
         const Edit edit = SetAdd(arena, registers[op->c], value);
         if (edit != Edit::kOk) [[unlikely]]
           return RefuseEdit(edit);
@@ -462,7 +475,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           continue;
         }
         registers[op->b + 1] = Value::Int(position);
-        steps_left_ -= op - (ops + op->jump);
+        steps_left_ -= op - (ops + op->jump) + 1;
         if (steps_left_ < 0) [[unlikely]]
           return Refuse(OutOfSteps());
         break;
@@ -559,12 +572,14 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           registers[op->c] = Value();
           break;
         }
+        ChargeFor(a);
         registers[op->c] = Value::Bool(Holds(static_cast<Comparison>(op->flag), a, b));
         ++op;
         continue;
       }
       case OpCode::kCompareJump: {
         const Value a = get(op->a), b = get(op->b);
+        ChargeFor(a);
         if (a.is_undefined() || b.is_undefined() ||
             !Holds(static_cast<Comparison>(op->flag), a, b)) {
           break;

@@ -4,6 +4,7 @@
 #include "aegis/rego/big_number.h"
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/builtins/unicode.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego {
 namespace {
@@ -86,7 +87,7 @@ Value Sort(BuiltinContext& context, const Value* args) {
   const std::span<const Value> elements = args[0].elements();
   const auto less = [](Value a, Value b) { return Compare(a, b) < 0; };
   if (args[0].is_array() && std::is_sorted(elements.begin(), elements.end(), less)) return args[0];
-  if (!context.Charge(elements.size() * 4)) return Value();
+  if (!context.Charge(internal::Weight(args[0]) * 4)) return Value();
   Value* const sorted = context.arena().AllocateArray<Value>(elements.size());
   if (sorted == nullptr && !elements.empty()) return Value();
   std::copy(elements.begin(), elements.end(), sorted);
@@ -112,8 +113,12 @@ Value Any(BuiltinContext& context, const Value* args) {
   return Value::Bool(false);
 }
 
-Value Member(BuiltinContext&, const Value* args) {
+Value Member(BuiltinContext& context, const Value* args) {
   const Value collection = args[1];
+  const size_t compared = collection.is_set() ? 1 : collection.size();
+  if (compared > 64 || args[0].is_collection()) {
+    if (!context.Charge((compared * internal::Weight(args[0])) / 16)) return Value();
+  }
   if (collection.is_set()) return Value::Bool(collection.Contains(args[0]));
   if (collection.is_array()) {
     for (const Value element : collection.elements()) {

@@ -7,6 +7,7 @@
 #include "aegis/base/text.h"
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/edit.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego {
 namespace {
@@ -207,6 +208,7 @@ Value QueryDecodeObject(BuiltinContext& context, const Value* args) {
 }
 
 Value JsonMarshal(BuiltinContext& context, const Value* args) {
+  if (!context.Charge(internal::Weight(args[0]) / 4)) return Value();
   std::string out;
   internal::AppendGoJson(args[0], out);
   return String(context, out);

@@ -8,6 +8,7 @@
 #include "aegis/rego/builtins/text.h"
 #include "aegis/rego/builtins/unicode.h"
 #include "aegis/rego/number.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego {
 namespace {
@@ -463,6 +464,7 @@ class Formatter {
 Value Sprintf(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(format, 0);
   AEGIS_TYPED_ARG(1, is_array, "array");
+  if (!context.Charge(internal::Weight(args[1]) / 4)) return Value();
   Formatter formatter(format, args[1].elements());
   const std::string text = formatter.Run();
   if (formatter.too_long()) return context.Error("the text becomes too long");

@@ -130,7 +130,8 @@ bool IsSubset(Value super, Value sub) {
 Value Subset(BuiltinContext& context, const Value* args) {
   const Value super = args[0], sub = args[1];
   if (super.is_collection() && super.type() == sub.type()) {
-    if (!context.Charge(super.size() * (sub.is_array() ? 1 + sub.size() : 1))) return Value();
+    const uint64_t work = internal::Weight(super) + internal::Weight(sub);
+    if (!context.Charge(work * (sub.is_array() ? 1 + sub.size() : 1))) return Value();
     return Value::Bool(IsSubset(super, sub));
   }
   if (super.is_array() && sub.is_set()) {
@@ -146,7 +147,7 @@ Value Subset(BuiltinContext& context, const Value* args) {
 
 // Adds [path, value] for `value` and all below it.
 bool WalkBelow(BuiltinContext& context, Value path, Value value, ArrayBuilder& out) {
-  if (!context.Charge(1)) return false;
+  if (!context.Charge(1 + path.size() / 4)) return false;
   ArrayBuilder pair(context.arena(), 2);
   pair.Add(path);
   pair.Add(value);
