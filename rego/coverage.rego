@@ -41,19 +41,27 @@ tool_modes contains data.aegis.grants[row.grant].mode if {
 	like(row.tool, input.tool)
 }
 
-# The grants of one tool that decide; undefined when there are none, or a denial fires, or only
-# some of them may be enforced.
-undenied_grants(tool) := ids if {
-	ids := named_grants(tool)
-	not tool.denied[input.action]
+# The grants of one profile that decide; undefined when there are none, or a denial may fire, or
+# only some of them are enforced.
+undenied_grants(index) := with_more(index, data.aegis.calls[index][input.tool][input.action]) if {
+	true
 } else := ids if {
 	is_string(input.action)
+	tool := data.aegis.profiles[index].tools[input.tool]
 	not tool.mixed
-	not names_action(tool)
+	not tool.denied[input.action]
 	not some_denial_fits(tool)
 	ids := pattern_grants(tool)
 	ids != []
 }
+
+# All grants of an action that the profile names, given the first.
+with_more(index, first) := array.concat(
+	[first],
+	data.aegis.profiles[index].tools[input.tool].more[input.action],
+) if {
+	true
+} else := [first]
 
 some_denial_fits(tool) if {
 	some row in tool.deny
@@ -61,15 +69,6 @@ some_denial_fits(tool) if {
 }
 
 pattern_grants(tool) := [row.grant | some row in tool.patterns; like(row.action, input.action)]
-
-# The grants of an action that the tool names.
-named_grants(tool) := array.concat([tool.actions[input.action]], tool.more[input.action]) if {
-	true
-} else := [tool.actions[input.action]]
-
-names_action(tool) if tool.actions[input.action]
-
-names_action(tool) if tool.denied[input.action]
 
 # Enforced grants decide; those in shadow only where there is no other. Ascending.
 deciding := sort(enforced) if {
@@ -85,16 +84,19 @@ covering contains id if {
 	some id in profile_grants(index)
 }
 
-profile_grants(index) := ids if {
+profile_grants(index) := with_more(index, data.aegis.calls[index][input.tool][input.action]) if {
+	true
+} else := ids if {
 	tool := data.aegis.profiles[index].tools[input.tool]
-	ids := tool_grants(tool)
+	ids := tool_grants(index, tool)
 } else := [row.grant |
 	some row in data.aegis.profiles[index].grants
 	like(row.tool, input.tool)
 	like(row.action, input.action)
 ]
 
-tool_grants(tool) := named_grants(tool) if {
+# For actions that are not in calls: a denial fires, or they are not named at all.
+tool_grants(index, tool) := with_more(index, tool.actions[input.action]) if {
 	true
 } else := [] if {
 	tool.denied[input.action]
@@ -113,7 +115,9 @@ fired contains id if {
 	some id in profile_denials(index)
 }
 
-profile_denials(index) := ids if {
+profile_denials(index) := [] if {
+	data.aegis.calls[index][input.tool][input.action]
+} else := ids if {
 	tool := data.aegis.profiles[index].tools[input.tool]
 	ids := tool_denials(tool)
 } else := [row.denial |
@@ -124,8 +128,6 @@ profile_denials(index) := ids if {
 
 tool_denials(tool) := [tool.denied[input.action]] if {
 	true
-} else := [] if {
-	tool.actions[input.action]
 } else := [row.denial | some row in tool.deny; like(row.action, input.action)]
 
 # Whether a name fits a pattern row.

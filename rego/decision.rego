@@ -19,9 +19,8 @@ decision := {
 	# A short cut for what most calls are: one profile speaks, it names tool and action, nothing
 	# denies them, and the first grant holds. The rules below give the same for such a call.
 	not data.aegis.labelled
-	tool := data.aegis.profiles[data.aegis.agents[input.agent.id]].tools[input.tool]
-	grant := data.aegis.grants[tool.actions[input.action]]
-	not tool.denied[input.action]
+	index := data.aegis.agents[input.agent.id]
+	grant := data.aegis.grants[data.aegis.calls[index][input.tool][input.action]]
 	body := data.aegis.bodies[grant.body]
 	is_object(input.params)
 	is_array(input.chain)
@@ -32,8 +31,7 @@ decision := {
 	}
 } else := judgement(ids) if {
 	# One profile speaks and nothing denies.
-	tool := data.aegis.profiles[only_profile].tools[input.tool]
-	ids := undenied_grants(tool)
+	ids := undenied_grants(only_profile)
 	is_object(input.params)
 	is_array(input.chain)
 } else := considered

@@ -13,13 +13,12 @@ tables := {
 			"tools": {
 				"payments": {
 					"mode": "enforce",
-					"actions": {"create": 0, "refund_all": 1},
 					"more": {"refund_all": [2]},
 					"patterns": [{"action": {"prefix": "refund_"}, "grant": 1}],
 					"deny": [{"action": {"prefix": "delete_"}, "denial": 0}],
 					"denied": {"delete_all": 0},
 				},
-				"vault": {"actions": {}, "denied": {"open": 0}},
+				"vault": {"denied": {"open": 0}},
 			},
 			"grants": [{"tool": {"prefix": "crm-"}, "action": {"is": "read"}, "grant": 3}],
 		},
@@ -29,8 +28,13 @@ tables := {
 		},
 		{
 			"mode": "enforce",
-			"tools": {"payments": {"mode": "enforce", "actions": {"create": 5}}, "mail": {"mode": "enforce", "actions": {"send": 6}}},
+			"tools": {"payments": {"mode": "enforce"}, "mail": {"mode": "enforce"}},
 		},
+	],
+	"calls": [
+		{"payments": {"create": 0, "refund_all": 1}},
+		{},
+		{"payments": {"create": 5}, "mail": {"send": 6}},
 	],
 	"labelled": {"team": {"finance": [{"profile": 2, "match": {"env": "prod"}}]}},
 	"grants": [
@@ -99,6 +103,7 @@ decision_on(given, data_of) := decision if {
 		with data.aegis.documents as data_of.documents
 		with data.aegis.agents as data_of.agents
 		with data.aegis.profiles as data_of.profiles
+		with data.aegis.calls as data_of.calls
 		with data.aegis.labelled as data_of.labelled
 		with data.aegis.grants as data_of.grants
 		with data.aegis.denials as data_of.denials
@@ -203,7 +208,7 @@ test_nothing_given if {
 }
 
 test_no_policy if {
-	empty := {"documents": 0, "agents": {}, "profiles": [], "labelled": {}, "grants": [], "denials": [], "bodies": []}
+	empty := {"documents": 0, "agents": {}, "profiles": [], "calls": [], "labelled": {}, "grants": [], "denials": [], "bodies": []}
 	got := decision_on(call, empty)
 	[got.outcome, got.reason, got.mode] == ["deny", "no_policy", "enforce"]
 }
@@ -222,6 +227,7 @@ decision_without(given, data_of) := decision if {
 		with data.aegis.documents as data_of.documents
 		with data.aegis.agents as data_of.agents
 		with data.aegis.profiles as data_of.profiles
+		with data.aegis.calls as data_of.calls
 		with data.aegis.grants as data_of.grants
 		with data.aegis.denials as data_of.denials
 		with data.aegis.bodies as data_of.bodies

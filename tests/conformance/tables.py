@@ -154,6 +154,7 @@ class Builder:
     def __init__(self, policies):
         self.policies = sorted(policies, key=lambda p: p[0].encode())
         self.grants, self.denials, self.bodies, self.body_ids = [], [], [], {}
+        self.calls = []  # as profiles
         self.of = [([], [])]  # per document: its entries with grants, its denied items
         self.of = [self.number(name, document) for name, document in self.policies]
 
@@ -189,7 +190,12 @@ class Builder:
             d[0] for d in items if "*" not in d[0]
         }
         made = {"mode": "shadow" if all(m == "shadow" for m in modes) else "enforce"}
-        made["tools"] = {tool: self.tool(tool, entries, items) for tool in sorted(names)}
+        made["tools"], calls = {}, {}
+        for tool in sorted(names):
+            made["tools"][tool], free = self.tool(tool, entries, items)
+            if free:
+                calls[tool] = free
+        self.calls.append(calls)
         grants = [
             {"tool": pattern_row(tool), "action": pattern_row(action), "grant": grant}
             for tool, _, ids in entries if "*" in tool for action, grant in ids
@@ -201,36 +207,43 @@ class Builder:
         return made | ({"grants": grants} if grants else {}) | ({"deny": deny} if deny else {})
 
     def tool(self, tool, entries, items):
+        """The tool's row, and its actions on which no denial fires."""
         entries = [e for e in entries if like(e[0], tool)]
         items = [d for d in items if like(d[0], tool)]
-        made = {"actions": {}}
+        made = {}
         if entries:
             made["mode"] = "shadow" if all(e[1] == "shadow" for e in entries) else "enforce"
             if len({e[1] for e in entries}) > 1:
                 made["mixed"] = True
         allowed = [pair for e in entries for pair in e[2]]
-        refused = [pair for d in items for pair in d[1]]
-        more, denied = {}, {}
-        for action in sorted({a for a, _ in allowed + refused if "*" not in a}):
+        unwanted = [pair for d in items for pair in d[1]]
+        free, refused, more, denied = {}, {}, {}, {}
+        for action in sorted({a for a, _ in allowed + unwanted if "*" not in a}):
             covering = []
             for _, mode, ids in entries:
                 fitting = [g for pattern, g in ids if like(pattern, action)]
                 covering += [(mode, g) for g in fitting[:1]]
             firm = [g for mode, g in covering if mode == "enforce"]
+            fired = [d for pattern, d in unwanted if like(pattern, action)]
             if covering:
                 first, *others = firm or [g for _, g in covering]
-                made["actions"][action] = first
+                (refused if fired else free)[action] = first
                 if others:
                     more[action] = others
-            fired = [d for pattern, d in refused if like(pattern, action)]
             firm = [d for d in fired if self.denials[d]["mode"] == "enforce"]
             if fired:
                 denied[action] = (firm or fired)[0]
         patterns = [{"action": pattern_row(a), "grant": g} for a, g in allowed if "*" in a]
-        deny = [{"action": pattern_row(a), "denial": d} for a, d in refused if "*" in a]
-        parts = {"more": more, "patterns": patterns, "denied": denied, "deny": deny}
+        deny = [{"action": pattern_row(a), "denial": d} for a, d in unwanted if "*" in a]
+        parts = {
+            "actions": refused,
+            "more": more,
+            "patterns": patterns,
+            "denied": denied,
+            "deny": deny,
+        }
         made |= {key: value for key, value in parts.items() if value}
-        return made
+        return made, free
 
     def build(self):
         profiles, agents, labelled, known = [], {}, {}, {}
@@ -252,6 +265,7 @@ class Builder:
             agents[agent] = known[tuple(indexes)]
         made = {
             "format": 1, "documents": len(self.policies), "agents": agents, "profiles": profiles,
+            "calls": self.calls,
             "grants": self.grants, "denials": self.denials, "bodies": self.bodies,
         }  # fmt: skip
         return {"aegis": made | ({"labelled": labelled} if labelled else {})}

@@ -83,11 +83,16 @@ class DataWriter {
     out +=
         ",\"grants\":[" + grants_ + "],\"denials\":[" + denials_ + "],\"bodies\":[" + bodies_ + "]";
     out += ",\"profiles\":[";
+    std::string calls;
     for (size_t i = 0; i < profiles_.size() && !too_large_; ++i) {
-      if (i > 0) out += ',';
-      AppendProfile(profiles_[i], out);
+      if (i > 0) {
+        out += ',';
+        calls += ',';
+      }
+      AppendProfile(profiles_[i], out, calls);
+      too_large_ = too_large_ || out.size() + calls.size() > kMaxDataBytes;
     }
-    out += "]}}";
+    out += "],\"calls\":[" + calls + "]}}";
     too_large_ = too_large_ || out.size() > kMaxDataBytes;
     if (too_large_) {
       return Fail(
@@ -219,7 +224,7 @@ class DataWriter {
 
   // ---- What the documents of a profile say.
 
-  void AppendProfile(const DocumentSetKey& documents, std::string& out) {
+  void AppendProfile(const DocumentSetKey& documents, std::string& out, std::string& calls) {
     ItemIndex entries;
     ItemIndex denials;
     bool all_shadow = true;
@@ -236,17 +241,20 @@ class DataWriter {
 
     out.append("{\"mode\":\"").append(ModeName(all_shadow ? Mode::kShadow : Mode::kEnforce));
     out += "\",\"tools\":{";
+    std::string calls_of_tools;
     for (size_t i = 0; i < tools.size() && !too_large_; ++i) {
       if (i > 0) out += ',';
       AppendJsonString(tools[i], out);
       out += ':';
-      AppendTool(entries.Covering(tools[i]), denials.Covering(tools[i]), out);
+      AppendTool(tools[i], entries.Covering(tools[i]), denials.Covering(tools[i]), out,
+                 calls_of_tools);
       too_large_ = too_large_ || out.size() > kMaxDataBytes;
     }
     out += '}';
     AppendPatternItems("grants", "grant", entries.WithToolPattern(), out);
     AppendPatternItems("deny", "denial", denials.WithToolPattern(), out);
     out += '}';
+    calls.append("{").append(calls_of_tools) += '}';
   }
 
   static void AppendPatternItems(std::string_view key, std::string_view number_key,
@@ -268,17 +276,52 @@ class DataWriter {
     out += ']';
   }
 
-  void AppendTool(const std::vector<const Item*>& entries, const std::vector<const Item*>& denials,
-                  std::string& out) {
-    out += '{';
+  // The tool's member of PROFILE.tools into `out`; its actions on which no denial fires into
+  // `calls`.
+  void AppendTool(std::string_view tool, const std::vector<const Item*>& entries,
+                  const std::vector<const Item*>& denials, std::string& out, std::string& calls) {
+    std::string members;  // each with a comma before it
     if (!entries.empty()) {
       const auto shadows = std::count_if(entries.begin(), entries.end(),
                                          [](const Item* e) { return e->mode == Mode::kShadow; });
       const bool all_shadow = static_cast<size_t>(shadows) == entries.size();
-      out.append("\"mode\":\"").append(ModeName(all_shadow ? Mode::kShadow : Mode::kEnforce));
-      out += "\",";
-      if (shadows > 0 && !all_shadow) out += "\"mixed\":true,";
+      members.append(",\"mode\":\"").append(ModeName(all_shadow ? Mode::kShadow : Mode::kEnforce));
+      members += '"';
+      if (shadows > 0 && !all_shadow) members += ",\"mixed\":true";
     }
+    std::string free;     // actions on which no denial fires, with their first grant
+    std::string refused;  // the others with theirs, should the denial be in shadow
+    std::string more;
+    std::string denied;
+    for (const std::string_view action : ExactActions(entries, denials)) {
+      const std::vector<uint32_t> numbers = Deciding(entries, action);
+      const bool fires = AppendDenied(denials, action, denied);
+      if (!numbers.empty()) {
+        AppendNumber(action, numbers.front(), fires ? refused : free);
+        AppendMore(action, numbers, more);
+      }
+      too_large_ =
+          too_large_ || out.size() + free.size() + more.size() + denied.size() > kMaxDataBytes;
+      if (too_large_) return;
+    }
+    const auto add_object = [&members](std::string_view key, const std::string& content) {
+      if (!content.empty()) members.append(",\"").append(key).append("\":{").append(content) += '}';
+    };
+    add_object("actions", refused);
+    add_object("more", more);
+    AppendActionPatterns("patterns", "grant", entries, members);
+    add_object("denied", denied);
+    AppendActionPatterns("deny", "denial", denials, members);
+    if (!members.empty()) members.front() = '{';
+    out.append(members.empty() ? "{" : members) += '}';
+    if (free.empty()) return;
+    if (!calls.empty()) calls += ',';
+    AppendJsonString(tool, calls);
+    calls.append(":{").append(free) += '}';
+  }
+
+  static std::vector<std::string_view> ExactActions(const std::vector<const Item*>& entries,
+                                                    const std::vector<const Item*>& denials) {
     std::vector<std::string_view> actions;
     for (const auto* items : {&entries, &denials}) {
       for (const Item* item : *items) {
@@ -289,30 +332,13 @@ class DataWriter {
     }
     std::sort(actions.begin(), actions.end());
     actions.erase(std::unique(actions.begin(), actions.end()), actions.end());
+    return actions;
+  }
 
-    std::string more;
-    std::string denied;
-    out += "\"actions\":{";
-    bool first = true;
-    for (const std::string_view action : actions) {
-      const std::vector<uint32_t> numbers = Deciding(entries, action);
-      if (!numbers.empty()) {
-        if (!first) out += ',';
-        first = false;
-        AppendJsonString(action, out);
-        out.append(":").append(std::to_string(numbers.front()));
-        AppendMore(action, numbers, more);
-      }
-      AppendDenied(denials, action, denied);
-      too_large_ = too_large_ || out.size() + more.size() + denied.size() > kMaxDataBytes;
-      if (too_large_) return;
-    }
-    out += '}';
-    if (!more.empty()) out += ",\"more\":{" + more + "}";
-    AppendActionPatterns("patterns", "grant", entries, out);
-    if (!denied.empty()) out += ",\"denied\":{" + denied + "}";
-    AppendActionPatterns("deny", "denial", denials, out);
-    out += '}';
+  static void AppendNumber(std::string_view key, uint32_t number, std::string& out) {
+    if (!out.empty()) out += ',';
+    AppendJsonString(key, out);
+    out += ":" + std::to_string(number);
   }
 
   // The grants that decide on an exact action: of each entry its first fitting pattern; those in
@@ -346,7 +372,8 @@ class DataWriter {
     out += ']';
   }
 
-  static void AppendDenied(const std::vector<const Item*>& denials, std::string_view action,
+  // Whether a denial fires.
+  static bool AppendDenied(const std::vector<const Item*>& denials, std::string_view action,
                            std::string& out) {
     std::optional<uint32_t> firing;
     bool enforced = false;
@@ -357,10 +384,9 @@ class DataWriter {
         if (enforced || !firing) firing = item->first_number + static_cast<uint32_t>(i);
       }
     }
-    if (!firing) return;
-    if (!out.empty()) out += ',';
-    AppendJsonString(action, out);
-    out += ":" + std::to_string(*firing);
+    if (!firing) return false;
+    AppendNumber(action, *firing, out);
+    return true;
   }
 
   static void AppendActionPatterns(std::string_view key, std::string_view number_key,

@@ -35,7 +35,7 @@ Json FirstRow(std::string_view condition) {
 
 TEST(CompileTest, Empty) {
   EXPECT_EQ(Data({}), Json::parse(R"({"format":1,"documents":0,"agents":{},"grants":[],"denials":[],
-                                      "bodies":[],"profiles":[]})"));
+                                      "bodies":[],"profiles":[],"calls":[]})"));
 }
 
 TEST(CompileTest, FiveLines) {
@@ -44,8 +44,8 @@ TEST(CompileTest, FiveLines) {
       "create_payment\n    conditions:\n      max_amount: 5000\n"));
   EXPECT_EQ(data, Json::parse(R"({
     "format": 1, "documents": 1, "agents": {"finance-agent": 0},
-    "profiles": [{"mode": "enforce", "tools": {"stripe-payments": {
-        "mode": "enforce", "actions": {"create_payment": 0}}}}],
+    "profiles": [{"mode": "enforce", "tools": {"stripe-payments": {"mode": "enforce"}}}],
+    "calls": [{"stripe-payments": {"create_payment": 0}}],
     "grants": [{"rule": "finance-agent/stripe-payments/create_payment", "mode": "enforce", "body": 0}],
     "denials": [],
     "bodies": [{"conditions": [{"key": "amount", "number": {"lte": 5000},
@@ -129,7 +129,7 @@ TEST(CompileTest, Patterns) {
       {"action":{"re":"\\A(?s:.*a.*)\\z"},"grant":7}])"));
   // "read" is named by the first entry, which covers every tool; the second's first fitting pattern
   // is '*'.
-  EXPECT_EQ(data["profiles"][0]["tools"]["x"]["actions"], Json::parse(R"({"read":0})"));
+  EXPECT_EQ(data["calls"][0]["x"], Json::parse(R"({"read":0})"));
   EXPECT_EQ(data["profiles"][0]["tools"]["x"]["more"], Json::parse(R"({"read":[1]})"));
 }
 
