@@ -34,6 +34,7 @@ def main():
         if name not in SCENARIOS:
             parser.error(f"no scenario {name}; there are: {' '.join(SCENARIOS)}")
 
+    harness.raise_priority()
     harness.MACHINE = harness.machine_facts()
     facts = harness.MACHINE
     print(f"machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, "
