@@ -47,30 +47,35 @@ class Builder {
   bool OnStartArray() { return true; }
 
   bool OnEndArray(size_t count) {
-    Value array = NewArray(arena_, count);
-    for (size_t i = stack_.size() - count; i < stack_.size(); ++i) {
-      if (const Edit edit = ArrayAppend(arena_, array, stack_[i]); edit != Edit::kOk) {
-        return Refuse(edit);
-      }
-    }
-    stack_.resize(stack_.size() - count);
+    const size_t first = stack_.size() - count;
+    const Value array = internal::ArrayOf(arena_, std::span(stack_).subspan(first));
+    if (array.is_undefined()) return Refuse();
+    stack_.resize(first);
     return Push(array);
   }
 
   bool OnEndObject(size_t count) {
-    Value object = count == 0 ? Value::EmptyObject() : NewObject(arena_, count);
-    for (size_t i = stack_.size() - 2 * count; i < stack_.size(); i += 2) {
-      if (const Edit edit = ObjectInsert(arena_, object, stack_[i], stack_[i + 1]);
-          edit != Edit::kOk) {
-        return Refuse(edit);
-      }
+    const size_t first = stack_.size() - 2 * count;
+    bool duplicate = false;
+    Value object;
+    if (count == 0) {
+      object = Value::EmptyObject();
+    } else if (count <= internal::kLinear) {
+      const auto* members = reinterpret_cast<const Member*>(stack_.data() + first);
+      object = internal::SmallObject(arena_, {members, count}, duplicate);
+      // The last of two counts: the general way puts it in place of the first.
+      if (duplicate && names_ == Names::kLastWins) object = General(first, count);
+    } else {
+      object = General(first, count);
+      duplicate = object.size() != count;
     }
-    if (object.size() != count && names_ == Names::kUnique) {
+    if (object.is_undefined()) return Refuse();
+    if (duplicate && names_ == Names::kUnique) {
       error_ = {Code::kInvalidArgument, "json_duplicate_key",
                 "the object that ends here has two members of the same name"};
       return false;
     }
-    stack_.resize(stack_.size() - 2 * count);
+    stack_.resize(first);
     return Push(object);
   }
 
@@ -86,11 +91,18 @@ class Builder {
     error_ = {Code::kResourceExhausted, "json_memory", "the JSON text needs too much memory"};
     return false;
   }
-  bool Refuse(Edit edit) {
-    if (edit == Edit::kOutOfMemory) return OutOfMemory();
+  bool Refuse() {
+    if (arena_.exhausted()) return OutOfMemory();
     error_ = {Code::kResourceExhausted, "json_too_deep",
               "arrays and objects nest too deep or hold too many values"};
     return false;
+  }
+  Value General(size_t first, size_t count) {
+    Value object = NewObject(arena_, count);
+    for (size_t i = first; i < stack_.size(); i += 2) {
+      if (ObjectInsert(arena_, object, stack_[i], stack_[i + 1]) != Edit::kOk) return Value();
+    }
+    return object;
   }
 
   Arena& arena_;

@@ -169,6 +169,30 @@ void Sort(Table& table, bool is_set) {
   if (table.slots != nullptr) FillSlots(table, is_set);
 }
 
+Value SmallObject(Arena& arena, std::span<const Member> members, bool& duplicate) {
+  auto* table = arena.New<Table>();
+  auto* entries = arena.AllocateArray<Value>(2 * members.size());
+  if (table == nullptr || entries == nullptr) return Value();
+  int height = 0;
+  uint64_t weight = 0;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const Member& member = members[i];
+    for (size_t j = 0; j < i; ++j) duplicate |= SameString(members[j].key, member.key);
+    if (member.value.is_collection()) Share(member.value);
+    height = std::max(height, Height(member.value));
+    weight += Weight(member.key) + Weight(member.value);
+    entries[2 * i] = member.key;
+    entries[2 * i + 1] = member.value;
+  }
+  if (height + 1 > kMaxHeight || weight > kMaxWeight) return Value();
+  table->entries = entries;
+  table->size = table->capacity = static_cast<uint32_t>(members.size());
+  table->sorted = members.size() < 2;
+  table->height = static_cast<uint16_t>(height + 1);
+  table->weight = weight;
+  return Value(Value::Head(Type::kObject, 0, 0, 0), reinterpret_cast<uint64_t>(table));
+}
+
 uint64_t HashBytes(std::string_view text) { return HashString(text); }
 
 void MakeShareable(Value value) {

@@ -67,6 +67,20 @@ inline void EnsureSorted(Value collection) {
     Sort(table, collection.is_set());
 }
 
+// Whether two strings are equal; heads tell most different ones apart.
+inline bool SameString(Value a, Value b) {
+  return a.head() == b.head() &&
+         (a.bits() == b.bits() ||
+          std::memcmp(a.string_data(), b.string_data(), a.size_field()) == 0);
+}
+
+// Collections of what is there already, for parsers; undefined when memory is out or they would
+// nest too deep or weigh too much.
+Value ArrayOf(Arena& arena, std::span<const Value> elements);
+// At most kLinear members with strings for keys, in any order; `duplicate` is set when two are
+// equal.
+Value SmallObject(Arena& arena, std::span<const Member> members, bool& duplicate);
+
 uint64_t HashBytes(std::string_view text);
 
 // Sorts what is below `value` too and marks it as shared, so that no reader changes it any more.

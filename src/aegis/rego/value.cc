@@ -162,6 +162,24 @@ Value NewArray(Arena& arena, size_t capacity) {
   return elements == nullptr ? Value() : internal::ArrayHandle(elements, 0, 1);
 }
 
+namespace internal {
+Value ArrayOf(Arena& arena, std::span<const Value> elements) {
+  if (elements.empty()) return Value::EmptyArray();
+  int height = 0;
+  uint64_t weight = 0;
+  for (const Value element : elements) {
+    Share(element);
+    height = std::max(height, Height(element));
+    weight += Weight(element);
+  }
+  if (height + 1 > kMaxHeight || weight > kMaxWeight) return Value();
+  Value* const kept = NewElements(arena, elements.size(), elements.size(), weight);
+  if (kept == nullptr) return Value();
+  std::copy(elements.begin(), elements.end(), kept);
+  return ArrayHandle(kept, static_cast<uint32_t>(elements.size()), height + 1);
+}
+}  // namespace internal
+
 Edit ArrayAppend(Arena& arena, Value& array, Value element) {
   if (!array.is_array()) return Edit::kOutOfMemory;
   const int height = 1 + internal::Height(element);

@@ -23,12 +23,6 @@ using internal::OpCode;
 
 using internal::Share;
 
-inline bool SameKey(Value a, Value b) {
-  return a.head() == b.head() &&
-         (a.bits() == b.bits() ||
-          std::memcmp(a.string_data(), b.string_data(), a.size_field()) == 0);
-}
-
 // source[key], with objects and strings in line. `hash`: the key's if it is a constant string, else
 // kNone.
 inline Value Lookup(Value source, Value key, uint32_t hash) {
@@ -38,7 +32,7 @@ inline Value Lookup(Value source, Value key, uint32_t hash) {
     if (table.slots == nullptr) {
       for (const Member *member = members, *const end = members + table.size; member != end;
            ++member) {
-        if (SameKey(member->key, key)) return member->value;
+        if (internal::SameString(member->key, key)) return member->value;
       }
       return Value();
     }
@@ -46,7 +40,7 @@ inline Value Lookup(Value source, Value key, uint32_t hash) {
     for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
       const internal::Slot slot = table.slots[at];
       if (slot.position == 0) return Value();
-      if (slot.hash == hash && SameKey(members[slot.position - 1].key, key)) {
+      if (slot.hash == hash && internal::SameString(members[slot.position - 1].key, key)) {
         return members[slot.position - 1].value;
       }
     }
