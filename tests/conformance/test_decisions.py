@@ -8,13 +8,14 @@ from decimal import Decimal
 import pytest
 from conformance import compare, reference, tables
 from conformance.generate import Generator
+from support.aegis_process import BINARY
 
 OPA = compare.ROOT / "build/bin/opa"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _built():
-    for program in (compare.REGOC, compare.TOOL, OPA):
+    for program in (compare.REGOC, compare.TOOL, OPA, BINARY):
         assert program.exists(), f"{program} is missing; scripts/build makes it"
 
 
@@ -54,6 +55,19 @@ def test_stock_opa_verifies_and_loads_the_bundle(tmp_path):
     for decision, call in zip(decisions, case.calls, strict=True):
         decision.pop("message")
         assert reference.same(decision, reference.decide(case.policies, call))
+
+
+def test_the_command_line_gives_the_same(tmp_path):
+    """`aegis decide --inputs` on a bundle of `aegis policy compile`, against OPA on that bundle."""
+    case = compare.make_cases(tmp_path, "command line", 1, 60)[0]
+    inputs = tmp_path / "inputs.jsonl"
+    inputs.write_text("".join(text + "\n" for text in case.inputs))
+    policies = case.write_policies(random.Random(1))
+    command = [BINARY, "policy", "compile", *policies, "--out", case.bundle]
+    subprocess.run(command, check=True, capture_output=True)
+    command = [BINARY, "decide", "--bundle", case.bundle, "--inputs", inputs]
+    decided = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert decided.split("\n")[:-1] == compare.ask_opa([case])
 
 
 @pytest.mark.parametrize("seed", range(20))
