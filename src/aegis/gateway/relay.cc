@@ -156,9 +156,11 @@ void Relay::PumpRequest() {
       return;
     }
     std::string_view piece;
+    // From here on the body cannot be sent once more: even a call that brings nothing gives its
+    // buffer back.
+    body_consumed_ = true;
     switch (client_.NextBodyPiece(&piece)) {
       case RelayClient::Piece::kData:
-        body_consumed_ = true;
         request_bytes_ += piece.size();
         timer_.Arm(loop_, state_ == State::kAwaiting ? limits_.first_byte_timeout_ms
                                                      : limits_.idle_timeout_ms);
@@ -353,7 +355,8 @@ void Relay::BuildHead() {
     if (!PassesOn(field)) continue;
     out.append(field.name).append(": ").append(field.value).append(kCrlf);
   }
-  if (head.has_content_length) {
+  // RFC 9110 §8.6: none in a 204, not even of zero.
+  if (head.has_content_length && head.status != 204) {
     char digits[24];
     const auto end = std::to_chars(digits, digits + sizeof digits, head.content_length).ptr;
     out.append("content-length: ").append(digits, end).append(kCrlf);

@@ -51,7 +51,7 @@ TEST(RelayTest, AnswersOfAllFramings) {
   EXPECT_EQ(HeaderOf(answer, "Transfer-Encoding"), "");
   EXPECT_EQ(BodyOf(answer), "abc");
 
-  answer = Relayed("HTTP/1.1 204 No Content\r\n\r\n");
+  answer = Relayed("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
   EXPECT_EQ(StatusOf(answer), 204);
   EXPECT_EQ(HeaderOf(answer, "Content-Length"), "");
 
