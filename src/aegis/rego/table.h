@@ -68,7 +68,7 @@ inline void EnsureSorted(Value collection) {
 }
 
 // Whether two strings are equal; heads tell most different ones apart.
-inline bool SameString(Value a, Value b) {
+inline bool SameString(const Value& a, const Value& b) {
   return a.head() == b.head() &&
          (a.bits() == b.bits() ||
           std::memcmp(a.string_data(), b.string_data(), a.size_field()) == 0);

@@ -23,29 +23,33 @@ using internal::OpCode;
 
 using internal::Share;
 
-// source[key], with objects and strings in line. `hash`: the key's if it is a constant string, else
-// kNone.
-inline Value Lookup(Value source, Value key, uint32_t hash) {
+// Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
+// it is a constant string, else kNone. `other` holds what is not found in line.
+inline const Value* Lookup(const Value& source, const Value& key, uint32_t hash, Value& other) {
   if (source.is_object() && key.is_string()) [[likely]] {
     const internal::Table& table = *source.table();
     const Member* const members = internal::Members(table);
     if (table.slots == nullptr) {
       for (const Member *member = members, *const end = members + table.size; member != end;
            ++member) {
-        if (internal::SameString(member->key, key)) return member->value;
+        if (internal::SameString(member->key, key)) return &member->value;
       }
-      return Value();
+      return nullptr;
     }
     if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
     for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
       const internal::Slot slot = table.slots[at];
-      if (slot.position == 0) return Value();
-      if (slot.hash == hash && internal::SameString(members[slot.position - 1].key, key)) {
-        return members[slot.position - 1].value;
-      }
+      if (slot.position == 0) return nullptr;
+      const Member& member = members[slot.position - 1];
+      if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
     }
   }
-  return source.Get(key);
+  if (source.is_array() && key.is_int()) {
+    const auto index = static_cast<uint64_t>(key.int_value());
+    return index < source.size_field() ? source.array_data() + index : nullptr;
+  }
+  other = source.Get(key);
+  return other.is_undefined() ? nullptr : &other;
 }
 
 inline bool SameValue(Value a, Value b) {
@@ -279,6 +283,7 @@ class Vm::Machine {
   std::vector<Scope> scopes_;
   std::vector<Undo> undo_;
   std::string dynamic_key_;
+  std::array<Value, kMaxBuiltinArity> arguments_;
   uint64_t next_scope_ = 0;
 
   // Of the evaluation that runs.
@@ -323,9 +328,13 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kDot: {
-        const Value value = Lookup(get(op->a), get(op->b), op->extra);
-        registers[op->c] = value;
-        if (value.is_undefined()) break;
+        Value other;
+        const Value* const found = Lookup(get(op->a), get(op->b), op->extra, other);
+        if (found == nullptr) {
+          registers[op->c] = Value();
+          break;
+        }
+        registers[op->c] = *found;
         ++op;
         continue;
       }
@@ -531,7 +540,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kBuiltin: {
-        std::array<Value, kMaxBuiltinArity> arguments;
+        Value* const arguments = arguments_.data();
         const int32_t* const operands = code_->args.data() + op->a;
         bool undefined = false;
         for (size_t i = 0; i < op->count; ++i) {
@@ -542,7 +551,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           registers[op->c] = Value();
           break;
         }
-        const Value result = code_->builtins[op->extra]->function(context, arguments.data());
+        const Value result = code_->builtins[op->extra]->function(context, arguments);
         registers[op->c] = result;
         if (!result.is_undefined()) [[likely]] {
           ++op;
