@@ -3,9 +3,36 @@
 #include <algorithm>
 #include <utility>
 
+#include "aegis/base/text.h"
 #include "aegis/policy/node.h"
 
 namespace aegis::policy {
+namespace {
+
+// Messages quote policies. What a terminal would obey (C0, DEL and C1 controls) is written as \x1b.
+std::string WithoutControls(std::string text) {
+  auto is_control = [&text](size_t i) {
+    const auto c = static_cast<uint8_t>(text[i]);
+    if (c == 0xC2 && i + 1 < text.size()) return static_cast<uint8_t>(text[i + 1]) < 0xA0;
+    return c < 0x20 || c == 0x7F;
+  };
+  size_t i = 0;
+  while (i < text.size() && !is_control(i)) ++i;
+  if (i == text.size()) return text;
+  std::string out = text.substr(0, i);
+  for (; i < text.size(); ++i) {
+    if (!is_control(i)) {
+      out += text[i];
+      continue;
+    }
+    if (static_cast<uint8_t>(text[i]) == 0xC2)
+      ++i;  // U+0080 to U+009F: the second byte is the code
+    out += "\\x" + HexEncode(std::string_view(text).substr(i, 1));
+  }
+  return out;
+}
+
+}  // namespace
 
 std::string Diagnostic::ToString() const {
   std::string text = file;
@@ -17,6 +44,7 @@ std::string Diagnostic::ToString() const {
 }
 
 void Diagnostics::Add(Diagnostic diagnostic) {
+  diagnostic.message = WithoutControls(std::move(diagnostic.message));
   // Equal reports come from one alias read several times, so they are near each other.
   const size_t first = items_.size() > 64 ? items_.size() - 64 : 0;
   for (size_t i = first; i < items_.size(); ++i) {

@@ -40,6 +40,7 @@ class Diagnostics {
   // memory.
   static constexpr size_t kMaxKept = 1000;
 
+  // Control characters of the message are written as \x1b, so that it can be shown on a terminal.
   // A second report of the same place and message (an alias that is used twice) is dropped.
   void Add(Diagnostic diagnostic);
   void Append(Diagnostics other);

@@ -37,9 +37,11 @@ enum class FileKind : uint8_t {
   kTests,     // *_test.yaml, *_test.yml, *_test.json
 };
 
-// The files that `paths` name: files as they are, folders with all files of the kind below them,
-// hidden ones and links to folders left out. In the order of `paths`, within a folder by name. What
-// cannot be read is a diagnostic.
+// The files that `paths` name: of folders all files of the kind below them, hidden ones and links
+// to folders left out. A file that is named itself is read if it is of the kind; a policy that is
+// named where tests are wanted stands for the tests beside it (finance.yaml for finance_test.yaml).
+// Each file once, in the order of `paths`, within a folder by name. What cannot be read is a
+// diagnostic.
 std::vector<SourceFile> ReadSources(std::span<const std::string> paths, FileKind kind,
                                     Diagnostics& diagnostics, const SourceLimits& limits = {});
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "aegis/base/file.h"
@@ -15,6 +16,8 @@ bool IsTestFile(std::string_view name) {
          name.ends_with("_test.json");
 }
 
+constexpr std::string_view kExtensions[] = {".yaml", ".yml", ".json"};
+
 bool IsMeant(std::string_view name, FileKind kind) {
   if (name.starts_with('.')) return false;
   const bool source = name.ends_with(".yaml") || name.ends_with(".yml") || name.ends_with(".json");
@@ -28,7 +31,7 @@ class SourceReader {
 
   void ReadPath(const std::string& path) {
     std::error_code error;
-    if (!fs::is_directory(path, error)) return ReadFileAt(path);
+    if (!fs::is_directory(path, error)) return ReadNamed(path);
     std::vector<std::string> names;
     fs::recursive_directory_iterator entries(path, error);
     const fs::recursive_directory_iterator end;
@@ -60,7 +63,26 @@ class SourceReader {
     diagnostics_.Add({Severity::kError, path, {}, std::move(message)});
   }
 
+  // A file that was named itself. Tests of a policy are beside it, and `*.yaml` names both.
+  void ReadNamed(const std::string& path) {
+    if (kind_ == FileKind::kPolicies) {
+      if (!IsTestFile(path)) ReadFileAt(path);
+      return;
+    }
+    if (IsTestFile(path)) return ReadFileAt(path);
+    for (const std::string_view extension : kExtensions) {
+      if (!path.ends_with(extension)) continue;
+      const std::string stem = path.substr(0, path.size() - extension.size());
+      for (const std::string_view other : kExtensions) {
+        const std::string tests = stem + "_test" + std::string(other);
+        if (FileExists(tests)) ReadFileAt(tests);
+      }
+    }
+  }
+
   void ReadFileAt(const std::string& path) {
+    // `finance.yaml finance_test.yaml` and a folder with its files name some of them twice.
+    if (!read_.insert(path).second) return;
     if (sources_.size() >= limits_.max_files) {
       if (!full_) Report(path, "more than " + std::to_string(limits_.max_files) + " files");
       full_ = true;
@@ -84,6 +106,7 @@ class SourceReader {
   const SourceLimits& limits_;
   Diagnostics& diagnostics_;
   std::vector<SourceFile> sources_;
+  std::set<std::string> read_;
   size_t total_ = 0;
   bool full_ = false;
 };
@@ -94,7 +117,13 @@ std::vector<SourceFile> ReadSources(std::span<const std::string> paths, FileKind
                                     Diagnostics& diagnostics, const SourceLimits& limits) {
   SourceReader reader(kind, limits, diagnostics);
   for (const std::string& path : paths) reader.ReadPath(path);
-  return reader.Take();
+  std::vector<SourceFile> sources = reader.Take();
+  // An empty set denies every call: never by a slip of the command line.
+  if (kind == FileKind::kPolicies && sources.empty() && !paths.empty() &&
+      !diagnostics.has_errors()) {
+    diagnostics.Add({Severity::kError, paths.front(), {}, "there are only tests, and no policy"});
+  }
+  return sources;
 }
 
 }  // namespace aegis::policy

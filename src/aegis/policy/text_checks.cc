@@ -14,14 +14,22 @@
 namespace aegis::policy {
 namespace {
 
+// C0, DEL and C1 (U+0080 to U+009F).
+bool HasControls(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<uint8_t>(text[i]);
+    if (c < 0x20 || c == 0x7F) return true;
+    if (c == 0xC2 && i + 1 < text.size() && static_cast<uint8_t>(text[i + 1]) < 0xA0) return true;
+  }
+  return false;
+}
+
 std::string CheckPrintable(std::string_view text) {
   if (text.empty()) return "must not be empty";
   if (text.size() > kMaxNameBytes) {
     return "is longer than " + std::to_string(kMaxNameBytes) + " bytes";
   }
-  for (const char c : text) {
-    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) return "must not have control characters";
-  }
+  if (HasControls(text)) return "must not have control characters";
   if (text.front() == ' ' || text.back() == ' ') return "must not begin or end with a space";
   return {};
 }
@@ -104,9 +112,7 @@ std::string CheckPath(std::string_view text) {
     if (name.find_first_of("[]") != std::string_view::npos) {
       return "has brackets other than '[*]' at the end of a name" + std::string(kExample);
     }
-    for (const char c : name) {
-      if (static_cast<uint8_t>(c) < 0x20 || c == 0x7F) return "must not have control characters";
-    }
+    if (HasControls(name)) return "must not have control characters";
     ++segments;
   }
   if (segments > kMaxPathSegments) {
