@@ -155,8 +155,8 @@ class Printer {
 };
 
 void AddFilterFlags(CLI::App& command, Flags& flags) {
-  command.add_option("--kind", flags.filter.kind, "decision, outcome or operator")
-      ->check(CLI::IsMember({"decision", "outcome", "operator"}));
+  command.add_option("--kind", flags.filter.kind, "decision or outcome")
+      ->check(CLI::IsMember({"decision", "outcome"}));
   command.add_option("--agent", flags.filter.agent, "The acting agent");
   command.add_option("--tool", flags.filter.tool, "The tool");
   command.add_option("--action", flags.filter.action, "The action");

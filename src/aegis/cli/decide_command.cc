@@ -78,18 +78,24 @@ Result<std::string> Decide(const Loaded& loaded, rego::Vm& vm, std::string_view 
   return text;
 }
 
-// What a person leaves out when asking by hand.
-Result<std::string> WithDefaults(const std::string& text) {
-  json input = json::parse(text, nullptr, false);
-  if (input.is_discarded()) return text;  // the strict parser says where
+// What a person leaves out when asking by hand. Added to the text, so that numbers stay as exact as
+// they were written. `input` is the text parsed.
+Result<std::string> WithDefaults(std::string text, rego::Value input) {
   if (!input.is_object())
     return Fail(Code::kInvalidArgument, "bad_input",
                 "the input must be an object, e.g. {\"agent\": {\"id\": ...}, \"tool\": ..., "
                 "\"action\": ..., \"params\": {...}}");
-  if (!input.contains("params")) input["params"] = json::object();
-  if (!input.contains("chain")) input["chain"] = json::array();
-  if (!input.contains("time")) input["time"] = {{"unix_ns", Clock::System().UnixNanos()}};
-  return input.dump();
+  text.resize(text.rfind('}'));
+  bool first = input.size() == 0;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (!input.Get(name).is_undefined()) return;
+    text.append(first ? "" : ",").append("\"").append(name).append("\":").append(value);
+    first = false;
+  };
+  add("params", "{}");
+  add("chain", "[]");
+  add("time", "{\"unix_ns\":" + std::to_string(Clock::System().UnixNanos()) + "}");
+  return text + "}";
 }
 
 Result<std::string> ReadInput(const std::string& path) {
@@ -104,9 +110,10 @@ Result<int> DecideOne(const Context& context, const Flags& flags, const Loaded& 
   AEGIS_TRY(const std::string raw, ReadInput(flags.input));
   // The strict parse of what was given comes first, so that e.g. a duplicate key is refused.
   Arena arena;
-  if (const auto parsed = rego::ParseJson(raw, arena); !parsed)
+  const auto parsed = rego::ParseJson(raw, arena);
+  if (!parsed)
     return Fail(Annotate(parsed.error(), flags.input == "-" ? "standard input" : flags.input));
-  AEGIS_TRY(const std::string input, WithDefaults(raw));
+  AEGIS_TRY(const std::string input, WithDefaults(raw, *parsed));
   if (flags.explain) {
     AEGIS_TRY(const decision::Explanation explanation,
               decision::Explain(loaded.plan_json, loaded.data_json, input));

@@ -115,7 +115,7 @@ void AddTokenCommands(CLI::App& root, Context& context) {
   token->require_subcommand(1);
 
   struct IssueFlags {
-    std::string agent, ttl = "15m", scope;
+    std::string agent, ttl = "15m";
     std::vector<std::string> chain;
   };
   auto flags = std::make_shared<IssueFlags>();
@@ -125,14 +125,12 @@ void AddTokenCommands(CLI::App& root, Context& context) {
   issue->add_option(
       "--behalf-of", flags->chain,
       "user:NAME or agent:NAME behind the call; repeat from the one who started to the last");
-  issue->add_option("--scope", flags->scope, "Space-separated scopes");
   context.SetAction(issue, [&context, flags]() -> Result<int> {
     AEGIS_TRY(const int64_t ttl, ParseDuration(flags->ttl));
     AEGIS_TRY(const json chain, ParseChain(flags->chain));
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
     json body = {{"ttl_seconds", ttl}};
     if (!chain.empty()) body["chain"] = chain;
-    if (!flags->scope.empty()) body["scope"] = flags->scope;
     AEGIS_TRY(
         const json answer,
         client.Call("POST", "/api/v1/agents/" + EncodeSegment(flags->agent) + "/tokens", &body));

@@ -121,10 +121,11 @@ net::HttpResponse Api::IssueToken(const ApiCall& call) {
   ObjectReader reader(*body, "", errors);
   const int64_t ttl =
       reader.OptionalInt("ttl_seconds", kMinTokenTtl, kMaxTokenTtl).value_or(kDefaultTokenTtl);
-  const std::string scope = reader.OptionalText("scope").value_or("");
   const json* chain_json = reader.OptionalArray("chain", identity::kMaxChainLinks);
+  // Read, so that the answer can say more than "unknown".
+  if (reader.OptionalText("scope"))
+    reader.AddError("scope", "is not supported yet: no gateway enforces scopes");
   reader.Finish();
-  if (std::string problem = CheckScope(scope); !problem.empty()) reader.AddError("scope", problem);
   std::vector<identity::ChainLink> chain;
   if (chain_json) chain = ReadChain(*chain_json, "/chain", errors);
   if (!errors.empty()) return InvalidBody(errors);
@@ -150,14 +151,13 @@ net::HttpResponse Api::IssueToken(const ApiCall& call) {
     }
   }
 
-  const auto issued = parts_.tokens.Issue(tenant, agent->name, chain, scope, ttl);
+  const auto issued = parts_.tokens.Issue(tenant, agent->name, chain, /*scope=*/"", ttl);
   if (!issued && issued.error().reason == "token_request") {
     return ProblemAnswer(422, issued.error().reason, issued.error().message);
   }
   if (!issued) return ProblemAnswer(issued.error());
   json detail = {{"jti", issued->token_id},
                  {"expires_at", FormatRfc3339Millis(issued->expires_at * 1'000'000'000)},
-                 {"scope", scope},
                  {"chain", json::array()}};
   for (const identity::ChainLink& link : chain) {
     detail["chain"].push_back({{"type", link.type}, {"id", link.id}});

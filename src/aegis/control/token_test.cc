@@ -36,14 +36,12 @@ TEST_F(TokenApiTest, ATokenSaysWhoActsForWhom) {
   const auto issued = Post(
       "/api/v1/agents/finance/tokens",
       {{"ttl_seconds", 60},
-       {"scope", "tools:read"},
        {"chain", {{{"type", "user"}, {"id", "alice"}}, {{"type", "agent"}, {"id", "planner"}}}}});
   ASSERT_EQ(issued.status, 201) << issued.body;
   EXPECT_EQ(issued.headers.Get("Cache-Control"), "no-store");
   const auto principal = Verify(Json(issued)["token"]);
   ASSERT_TRUE(principal) << principal.error().ToString();
   EXPECT_EQ(principal->agent, "finance");
-  EXPECT_EQ(principal->scope, "tools:read");
   EXPECT_EQ(principal->token_id, Json(issued)["jti"]);
   ASSERT_EQ(principal->chain.size(), 2u);
   EXPECT_EQ(principal->chain[0], (identity::ChainLink{"user", "alice"}));

@@ -99,20 +99,6 @@ std::string CheckBaseUrl(std::string_view url) {
   return CheckAuthority(rest.substr(0, slash));
 }
 
-std::string CheckScope(std::string_view scope) {
-  if (scope.empty()) return {};
-  if (scope.size() > identity::kMaxScopeBytes) return TooLong(identity::kMaxScopeBytes);
-  for (const std::string_view token : Split(scope, ' ')) {
-    if (token.empty()) return "must be tokens with one space between them";
-    for (const char c : token) {
-      if (c < 0x21 || c > 0x7e || c == '"' || c == '\\') {
-        return "may only have printable ASCII without \" and \\";
-      }
-    }
-  }
-  return {};
-}
-
 std::string CheckMessage(std::string_view message) {
   if (message.size() > kMaxMessageBytes) return TooLong(kMaxMessageBytes);
   if (HasControl(message, "\t\n")) return "must not have control characters";

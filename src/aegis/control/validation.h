@@ -31,8 +31,6 @@ std::string CheckUserId(std::string_view id);
 // "http://host[:port][/path]", without user info, query and fragment. No https yet: the gateway's
 // connections to tools are plain TCP.
 std::string CheckBaseUrl(std::string_view url);
-// RFC 6749 §3.3: tokens of printable ASCII separated by one space; may be empty.
-std::string CheckScope(std::string_view scope);
 // One line of text or several; no control characters but tab and line feed.
 std::string CheckMessage(std::string_view message);
 // A relative path of a policy file: "finance.yaml", "teams/finance.yaml".

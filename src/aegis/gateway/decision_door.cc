@@ -87,6 +87,8 @@ Refusal ReadResult(Value body, int* status) {
 
 void Exchange::JudgeDecisionRequest() {
   Refusal refusal;
+  // A call that was refused before it was judged has left its values there.
+  worker_.pipeline().arena().Reset();
   const Value body = BuildParams(BodyType::kJson, body_, {}, worker_.pipeline().arena(), &refusal);
   DecisionRequest request;
   if (!body.is_undefined()) {

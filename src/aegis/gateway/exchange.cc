@@ -30,6 +30,15 @@ void AppendNumber(std::string& out, uint64_t number) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
+// Fields by which some servers take a request for another than it says: those with '_', which
+// CGI-like ones read as '-' (nginx drops them too), and those that name another path or method.
+bool Retargets(std::string_view name) {
+  if (name.find('_') != std::string_view::npos) return true;
+  if (!name.starts_with("x-")) return false;
+  return name == "x-original-url" || name == "x-rewrite-url" || name == "x-http-method" ||
+         name == "x-http-method-override" || name == "x-method-override";
+}
+
 }  // namespace
 
 Exchange::Exchange(Worker& worker, Connection& connection)
@@ -117,6 +126,8 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
 void Exchange::JudgeToolCall(BodyType type) {
   const net::RequestHead& head = connection_.head();
   Refusal refusal;
+  // A call that was refused before it was judged has left its values there.
+  worker_.pipeline().arena().Reset();
   const rego::Value params =
       BuildParams(type, body_, head.query, worker_.pipeline().arena(), &refusal);
   if (params.is_undefined()) {
@@ -244,7 +255,7 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
       default:
         break;
     }
-    if (field.nominated) continue;
+    if (field.nominated || Retargets(field.name)) continue;
     out.append(field.name).append(": ").append(field.value).append(kCrlf);
   }
   const telemetry::TraceContext span = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);

@@ -1,7 +1,9 @@
 #include "aegis/gateway/params.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 
 #include "aegis/base/text.h"
 #include "aegis/net/http1_grammar.h"
@@ -18,6 +20,7 @@ constexpr Refusal kTooMany{400, "too_many_params", "the request has too many par
 struct MediaType {
   std::string_view type;
   std::string_view charset;
+  bool ambiguous = false;  // readers differ in which charset they take
 };
 
 MediaType ParseMediaType(std::string_view value) {
@@ -28,13 +31,18 @@ MediaType ParseMediaType(std::string_view value) {
     const size_t next = value.find(';', semicolon + 1);
     const std::string_view parameter = Trim(value.substr(semicolon + 1, next - semicolon - 1));
     const size_t equals = parameter.find('=');
-    if (equals != std::string_view::npos &&
-        EqualsIgnoreCase(Trim(parameter.substr(0, equals)), "charset")) {
+    const std::string_view name = Trim(parameter.substr(0, equals));
+    if (EqualsIgnoreCase(name.substr(0, 7), "charset")) {
+      if (name.size() != 7 || equals == std::string_view::npos || !out.charset.empty()) {
+        out.ambiguous = true;
+        return out;
+      }
       std::string_view charset = Trim(parameter.substr(equals + 1));
       if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"') {
         charset = charset.substr(1, charset.size() - 2);
       }
       out.charset = charset;
+      if (charset.empty()) out.ambiguous = true;
     }
     semicolon = next;
   }
@@ -46,8 +54,94 @@ bool IsJsonType(std::string_view type) {
          (type.size() > 5 && EqualsIgnoreCase(type.substr(type.size() - 5), "+json"));
 }
 
-// The name that frameworks give to "a[b]", "a[]".
-std::string_view BaseName(std::string_view name) { return name.substr(0, name.find('[')); }
+// Bodies that no tool takes for params: they pass by unread. Anything else that is neither JSON nor
+// a form is refused, for policy would judge a call whose params it has not seen.
+bool IsOpaqueType(std::string_view type) {
+  for (const std::string_view family : {"image/", "audio/", "video/", "font/"}) {
+    if (type.size() > family.size() && EqualsIgnoreCase(type.substr(0, family.size()), family))
+      return !EqualsIgnoreCase(type, "image/svg+xml");
+  }
+  for (const std::string_view known :
+       {"application/octet-stream", "application/pdf", "application/zip", "application/gzip",
+        "application/x-tar", "text/plain", "text/csv"}) {
+    if (EqualsIgnoreCase(type, known)) return true;
+  }
+  return false;
+}
+
+// Bytes after which a folded text is never longer, in the forms that fold to an ASCII letter:
+// U+017F to s, U+212A to k (Go's encoding/json matches names so).
+constexpr std::string_view kLongS = "\xc5\xbf";
+constexpr std::string_view kKelvin = "\xe2\x84\xaa";
+
+// A name as readers that do not distinguish case take it.
+std::string_view FoldCase(std::string_view name, Arena& arena) {
+  char* out = static_cast<char*>(arena.Allocate(name.size(), 1));
+  if (!out) return {};
+  size_t size = 0;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const char c = name[i];
+    if (c >= 'A' && c <= 'Z') {
+      out[size++] = static_cast<char>(c + ('a' - 'A'));
+    } else if (name.substr(i).starts_with(kLongS)) {
+      out[size++] = 's';
+      i += kLongS.size() - 1;
+    } else if (name.substr(i).starts_with(kKelvin)) {
+      out[size++] = 'k';
+      i += kKelvin.size() - 1;
+    } else {
+      out[size++] = c;
+    }
+  }
+  return {out, size};
+}
+
+bool FoldsToItself(std::string_view name) {
+  for (const char c : name) {
+    if ((c >= 'A' && c <= 'Z') || c == kLongS[0] || c == kKelvin[0]) return false;
+  }
+  return true;
+}
+
+// Whether two names of one object, anywhere in `value`, are one name to a reader that does not
+// distinguish case: the tool would take one of them and policy the other. True when the arena is
+// full.
+bool HasFoldedDuplicate(rego::Value value, Arena& arena) {
+  if (value.is_array()) {
+    for (const rego::Value element : value.elements()) {
+      if (HasFoldedDuplicate(element, arena)) return true;
+    }
+    return false;
+  }
+  if (!value.is_object()) return false;
+  const auto members = value.members();
+  bool folds = false;
+  for (const rego::Member& member : members) {
+    if (HasFoldedDuplicate(member.value, arena)) return true;
+    folds = folds || !FoldsToItself(member.key.string_value());
+  }
+  if (!folds || members.size() < 2) return false;
+  auto* names = arena.AllocateArray<std::string_view>(members.size());
+  if (!names) return true;
+  for (size_t i = 0; i < members.size(); ++i) {
+    names[i] = FoldCase(members[i].key.string_value(), arena);
+  }
+  std::sort(names, names + members.size());
+  return std::adjacent_find(names, names + members.size()) != names + members.size();
+}
+
+// A form or query name as the loosest reader takes it: besides case, PHP drops leading spaces and
+// makes
+// '_' of ' ' and '.'.
+std::string_view LooseName(std::string_view name, Arena& arena) {
+  name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
+  const std::string_view folded = FoldCase(name, arena);
+  char* out = const_cast<char*>(folded.data());  // FoldCase has just written it
+  for (size_t i = 0; i < folded.size(); ++i) {
+    if (out[i] == ' ' || out[i] == '.') out[i] = '_';
+  }
+  return folded;
+}
 
 bool HasControlByte(std::string_view text) {
   for (char c : text) {
@@ -68,6 +162,7 @@ std::optional<std::string_view> Decode(std::string_view text, Arena& arena) {
 
 struct Pair {
   std::string_view name;
+  std::string_view loose;  // LooseName of it
   std::string_view value;
 };
 
@@ -91,17 +186,27 @@ bool ParsePairs(std::string_view text, Arena& arena, Pairs* pairs, Refusal* refu
       *refusal = {400, "bad_params", "a parameter is not percent-encoded UTF-8 with a name"};
       return false;
     }
+    if (name->find('[') != std::string_view::npos) {
+      *refusal = {400, "ambiguous_params",
+                  "'[' in a parameter's name means different things to different tools; send JSON"};
+      return false;
+    }
+    const std::string_view loose = LooseName(*name, arena);
+    if (loose.empty()) {
+      *refusal = {400, "bad_params", "a parameter has no name"};
+      return false;
+    }
     if (pairs->count == kMaxPairs) {
       *refusal = kTooMany;
       return false;
     }
     for (size_t i = 0; i < pairs->count; ++i) {
-      if (BaseName(pairs->items[i].name) == BaseName(*name)) {
+      if (pairs->items[i].loose == loose) {
         *refusal = {400, "ambiguous_params", "a parameter is given twice"};
         return false;
       }
     }
-    pairs->items[pairs->count++] = {*name, *value};
+    pairs->items[pairs->count++] = {*name, loose, *value};
   }
   return true;
 }
@@ -131,6 +236,10 @@ BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
     return BodyType::kNone;
   }
   const MediaType media = ParseMediaType(content_type);
+  if (media.ambiguous) {
+    *refusal = {415, "charset", "the charset of Content-Type must be given once, and plainly"};
+    return BodyType::kNone;
+  }
   if (!media.charset.empty() && !EqualsIgnoreCase(media.charset, "utf-8") &&
       !EqualsIgnoreCase(media.charset, "us-ascii")) {
     *refusal = {415, "charset", "the only charset accepted in requests is UTF-8"};
@@ -138,10 +247,13 @@ BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
   }
   if (IsJsonType(media.type)) return BodyType::kJson;
   if (EqualsIgnoreCase(media.type, "application/x-www-form-urlencoded")) return BodyType::kForm;
-  if (media.type.size() >= 10 && EqualsIgnoreCase(media.type.substr(0, 10), "multipart/")) {
-    return BodyType::kMultipart;
+  // Without a type it may yet be JSON, which LookAtBody tells.
+  if (IsOpaqueType(media.type) || media.type.empty()) {
+    return media.type.empty() ? BodyType::kUndeclared : BodyType::kOpaque;
   }
-  return BodyType::kOther;
+  *refusal = {415, "content_type",
+              "bodies of this type are not judged yet; send application/json or a form"};
+  return BodyType::kNone;
 }
 
 Looks LookAtBody(std::string_view start) {
@@ -155,8 +267,10 @@ Looks LookAtBody(std::string_view start) {
       break;
     }
   }
-  const size_t first = start.find_first_not_of(std::string_view(" \t\r\n\0", 5));
-  if (first == std::string_view::npos) {
+  // Some readers skip every control byte as if it were white space.
+  size_t first = 0;
+  while (first < start.size() && static_cast<uint8_t>(start[first]) <= ' ') ++first;
+  if (first == start.size()) {
     // Nobody sends this much white space in earnest.
     return start.size() > 4096 ? Looks::kLikeJson : Looks::kUnknown;
   }
@@ -186,14 +300,19 @@ rego::Value BuildParams(BodyType type, std::string_view body, std::string_view q
       *refusal = {400, "params_not_object", "the JSON body of a call must be an object"};
       return {};
     }
+    if (HasFoldedDuplicate(*value, arena)) {
+      *refusal = {400, "ambiguous_params",
+                  "two names of one JSON object differ in case only; tools read that in two ways"};
+      return {};
+    }
     params = *value;
   }
-  if (query.empty() && type != BodyType::kForm) return params;
-  if (type == BodyType::kMultipart) {
-    *refusal = {400, "ambiguous_params",
-                "a multipart body beside query parameters is not accepted"};
+  if (type == BodyType::kUndeclared) {
+    *refusal = {415, "content_type",
+                "the body has no Content-Type; tools would guess one, and policy cannot"};
     return {};
   }
+  if (query.empty() && type != BodyType::kForm) return params;
   if (query.find(';') != std::string_view::npos ||
       (type == BodyType::kForm && body.find(';') != std::string_view::npos)) {
     *refusal = {400, "ambiguous_params", "';' in parameters is ambiguous; send it as %3B"};
@@ -202,9 +321,23 @@ rego::Value BuildParams(BodyType type, std::string_view body, std::string_view q
   Pairs pairs;
   if (type == BodyType::kForm && !ParsePairs(body, arena, &pairs, refusal)) return {};
   if (!ParsePairs(query, arena, &pairs, refusal)) return {};
+  // Names of the body, as the loosest reader takes them.
+  std::span<std::string_view> in_body;
+  if (const auto members = params.members(); !members.empty() && pairs.count > 0) {
+    auto* names = arena.AllocateArray<std::string_view>(members.size());
+    if (!names) {
+      *refusal = kTooMany;
+      return {};
+    }
+    for (size_t i = 0; i < members.size(); ++i) {
+      names[i] = LooseName(members[i].key.string_value(), arena);
+    }
+    std::sort(names, names + members.size());
+    in_body = {names, members.size()};
+  }
   for (size_t i = 0; i < pairs.count; ++i) {
     const Pair& pair = pairs.items[i];
-    if (!params.Get(BaseName(pair.name)).is_undefined() || !params.Get(pair.name).is_undefined()) {
+    if (std::binary_search(in_body.begin(), in_body.end(), pair.loose)) {
       *refusal = {400, "ambiguous_params", "a parameter is in both the query and the body"};
       return {};
     }

@@ -6,12 +6,15 @@
 //   body                                    params
 //   JSON object (declared, or not declared but beginning like JSON)   its members
 //   application/x-www-form-urlencoded       its fields, as strings
-//   anything else, or none                  none; the body is not looked at
+//   image, audio, video, font, octet-stream, pdf, archives, text/plain, text/csv
+//                                           none; passes unread unless it begins like JSON
 //   query                                   each parameter, as a string
 //
-// Refused (400): a name in both body and query, or twice; "a[x]" counts as "a". A multipart body
-// beside a query. A ';' in a query, which some servers take for '&'. Any Content-Encoding of a
-// request (415).
+// Refused (400): a name in both body and query, or twice; names of one object that differ in case
+// only (Go and ASP.NET bind them alike), and for form and query names also in '.', ' ' and '_'
+// (PHP);
+// '[' in such a name; a ';' in a query, which some servers take for '&'. Refused (415): a body of
+// any other type, or of none; a charset that is not UTF-8 or given twice; any Content-Encoding.
 //
 // Threading: free functions.
 #pragma once
@@ -27,11 +30,11 @@
 namespace aegis::gateway {
 
 enum class BodyType : uint8_t {
-  kNone,  // there is no body
-  kJson,  // declared as JSON
-  kForm,  // URL-encoded form
-  kMultipart,
-  kOther,  // opaque, unless it begins like JSON
+  kNone,        // there is no body
+  kJson,        // declared as JSON
+  kForm,        // URL-encoded form
+  kOpaque,      // passes unread, unless it begins like JSON
+  kUndeclared,  // no Content-Type: refused, unless it begins like JSON
 };
 
 // Why a request is refused; static texts. status 0: it is not.

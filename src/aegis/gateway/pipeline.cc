@@ -143,6 +143,11 @@ decision::Decision Pipeline::Decide(const Input& input, int64_t now_ns) {
     call.path = input.head->path;
     call.headers = PolicyHeaders(*input.head, arena());
   }
+  // A policy that matches by label, or looks at a header, must not decide without them.
+  if ((call.agent_labels.is_undefined() && !input.caller->agent->labels.empty()) ||
+      (input.head && call.headers.data() == nullptr && !input.head->fields.empty())) {
+    return Deny(Reason::kPolicyError, "the call is too large to be judged");
+  }
   call.session = input.session;
   call.time_unix_ns = now_ns;
   return evaluator_.Evaluate(*state_->snapshot, call);

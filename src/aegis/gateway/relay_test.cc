@@ -315,12 +315,37 @@ TEST(RelayTest, AnswerBeforeTheWholeRequest) {
   });
   gateway.SetTool("payments", tool.url());
   Socket client(gateway.address());
-  client.Send("PUT /tools/payments/list_all HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " +
-              gateway.Token() + "\r\nContent-Length: 1000000\r\n\r\nopaque");
+  client.Send(
+      "PUT /tools/payments/list_all HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " +
+      gateway.Token() +
+      "\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\nopaque");
   const std::string answer = client.ReceiveAll();
   EXPECT_EQ(StatusOf(answer), 413);
   EXPECT_EQ(BodyOf(answer), "no");
   EXPECT_EQ(HeaderOf(answer, "Connection"), "close");
+}
+
+// The buffer of the first piece has been given back by then: a second sending would hand the tool
+// whatever is in it now, which may be another agent's request.
+TEST(RelayTest, AStreamedBodyIsNeverSentTwice) {
+  TestGateway gateway;
+  ScriptedTool tool([](Socket& socket, int) {
+    socket.ReceiveUntil("\r\n\r\n");
+    socket.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    socket.ReceiveUntil("\r\n\r\n");  // and closes without an answer
+  });
+  gateway.SetTool("payments", tool.url());
+  Socket client(gateway.address());
+  const std::string head =
+      " /tools/payments/list_all HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + gateway.Token() +
+      "\r\n";
+  client.Send("GET" + head + "\r\n");
+  EXPECT_EQ(StatusOf(client.ReceiveAnswer()), 200);
+  client.Send("PUT" + head +
+              "Content-Type: application/octet-stream\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(1500, 'A'));
+  EXPECT_EQ(StatusOf(client.ReceiveAnswer()), 502);
+  EXPECT_EQ(tool.connections(), 1);
 }
 
 TEST(RelayTest, AnAgentThatLeavesCancelsTheCall) {

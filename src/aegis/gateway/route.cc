@@ -17,6 +17,12 @@ Route FindRoute(std::string_view path, std::string* storage) {
   route.error = net::CheckGovernedPath(path);
   if (!route.error.empty()) return route;
   if (path.starts_with(kTools)) {
+    // Java servers cut "/pay;x" to "/pay": policy would judge another action than the tool runs.
+    if (path.find(';') != std::string_view::npos || path.find("%3b") != std::string_view::npos ||
+        path.find("%3B") != std::string_view::npos) {
+      route.error = "a path with ';' means different things to different servers";
+      return route;
+    }
     const std::string_view below = path.substr(kTools.size());
     const size_t slash = below.find('/');
     route.tool = below.substr(0, slash);
