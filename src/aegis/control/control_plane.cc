@@ -19,6 +19,8 @@ namespace aegis::control {
 namespace {
 
 constexpr size_t kMaxBodyBytes = size_t{64} << 20;
+// What anybody may make the server hold, to be told what is wrong.
+constexpr size_t kStrangersBodyBytes = size_t{64} << 10;
 constexpr size_t kMaxQueuedRequests = 1024;
 // Each holds its whole body.
 constexpr size_t kMaxQueuedPublishes = 8;
@@ -77,6 +79,7 @@ struct ControlPlane::Impl {
         tokens(opts.folder->token_key(), *opts.clock) {}
 
   Status Open();
+  size_t BodyLimit(const net::HttpRequest& head) const;
   void Handle(net::HttpRequest request, net::Responder respond);
   void ServeDataPlane(const Route& route, const net::HttpRequest& request,
                       const std::vector<std::string>& parameters, const Caller* caller,
@@ -179,6 +182,15 @@ void ControlPlane::Impl::ServeDataPlane(const Route& route, const net::HttpReque
   feeds.Serve(BundleFeed(caller->tenant), std::move(poll), std::move(respond));
 }
 
+size_t ControlPlane::Impl::BodyLimit(const net::HttpRequest& head) const {
+  const RouteMatch match = FindRoute(head.method, head.path);
+  if (!match.route || match.route->access == Access::kOpen) return kStrangersBodyBytes;
+  const auto caller = authenticator->Authenticate(head.headers.Get("Authorization"));
+  if (!caller || !MayCall(*caller, match.route->access)) return kStrangersBodyBytes;
+  // A little more than the resource takes, so that it can say itself what is too large.
+  return kStrangersBodyBytes + match.route->max_body_bytes;
+}
+
 void ControlPlane::Impl::Handle(net::HttpRequest request, net::Responder respond) {
   RouteMatch match = FindRoute(request.method, request.path);
   if (!match.route) {
@@ -263,6 +275,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Start(const Options& options
   server.address = options.address;
   server.max_body_bytes = kMaxBodyBytes;
   Impl* const raw = impl.get();
+  server.body_limit = [raw](const net::HttpRequest& head) { return raw->BodyLimit(head); };
   AEGIS_TRY(impl->server,
             net::HttpServer::Start(server, [raw](net::HttpRequest request, net::Responder respond) {
               raw->Handle(std::move(request), std::move(respond));

@@ -213,6 +213,16 @@ TEST_F(ControlPlaneTest, HeadersThatAreWrongOrNotSupportedAreRefused) {
   EXPECT_EQ(GatewayGet("/v1/gateway/settings?wait=-5").status, 400);
 }
 
+TEST_F(ControlPlaneTest, StrangersCannotMakeItHoldLargeBodies) {
+  const std::string large = "{\"files\":\"" + std::string(1'000'000, 'a') + "\"}";
+  const Headers typed = {{"Content-Type", "application/json"}};
+  EXPECT_EQ(Send("POST", "/api/v1/policies", large, typed).status, 413);
+  EXPECT_EQ(Send("POST", "/no/such/path", large, typed).status, 413);
+  Headers admin = typed;
+  admin.emplace_back("Authorization", AdminAuth());
+  EXPECT_EQ(Send("POST", "/api/v1/policies", large, admin).status, 422) << "it was read";
+}
+
 TEST_F(ControlPlaneTest, AMistypedMemberIsPointedOut) {
   const json problem = Json(Post("/api/v1/agents", {{"nmae", "finance"}}));
   ASSERT_EQ(problem["errors"].size(), 2u);

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <list>
@@ -177,7 +178,11 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
     left_ = head.content_length;
     const bool expects = head.expect_continue && body_ != BodyKind::kNone;
     input_.erase(0, head.bytes);
-    if (left_ > options_->max_body_bytes) {
+    body_limit_ = options_->max_body_bytes;
+    if (options_->body_limit && body_ != BodyKind::kNone) {
+      body_limit_ = std::min(body_limit_, options_->body_limit(request_));
+    }
+    if (left_ > body_limit_) {
       Refuse(413, "the body is too large");
       return false;
     }
@@ -215,7 +220,7 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
       }
       used += consumed;
       request_.body.append(piece);
-      if (request_.body.size() > options_->max_body_bytes) {
+      if (request_.body.size() > body_limit_) {
         Refuse(413, "the body is too large");
         return false;
       }
@@ -298,6 +303,7 @@ class Connection final : public Watch::Listener, public std::enable_shared_from_
   uint64_t request_number_ = 0;
   BodyKind body_ = BodyKind::kNone;
   uint64_t left_ = 0;
+  size_t body_limit_ = 0;  // of the request being received
   bool head_request_ = false;
   bool keep_alive_ = false;
   bool close_after_ = false;

@@ -24,6 +24,10 @@ class HttpServer {
     int threads = 1;
     size_t max_header_bytes = 32 * 1024;
     size_t max_body_bytes = 16 << 20;
+    // Asked with the head alone, before a byte of the body is kept: how large this request's body
+    // may be, so that only those who may send much can. Runs on a server thread. Empty:
+    // max_body_bytes.
+    std::function<size_t(const HttpRequest& head)> body_limit = {};
     int idle_timeout_ms = 75'000;
     int request_timeout_ms = 30'000;  // to receive one request whole; answers may take longer
     size_t max_connections = 4096;
