@@ -23,6 +23,23 @@ class Program::Strings {
   internal::StringPool pool_;
 };
 
+namespace {
+
+// Strings that look like names of time zones: a capital, and a '/' somewhere.
+void WarmTimeZones(const internal::ByteCode& code, const internal::StringPool& pool) {
+  const bool asks = std::any_of(code.builtins.begin(), code.builtins.end(),
+                                [](const Builtin* b) { return b->name.starts_with("time."); });
+  if (!asks) return;
+  int left = 1024;
+  for (const std::string_view text : pool.texts()) {
+    if (text.empty() || text[0] < 'A' || text[0] > 'Z' || text.find('/') == text.npos) continue;
+    if (left-- == 0) return;
+    WarmTimeZone(text);
+  }
+}
+
+}  // namespace
+
 Program::Program()
     : strings_(std::make_unique<Strings>()), code_(std::make_unique<internal::ByteCode>()) {}
 Program::~Program() = default;
@@ -52,6 +69,7 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
     AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
   }
   for (const Value constant : code.constants) internal::MakeShareable(constant);
+  WarmTimeZones(code, pool);
   return std::unique_ptr<const Program>(std::move(program));
 }
 

@@ -29,6 +29,8 @@ class StringPool {
     const auto found = texts_.find(text);
     return found == texts_.end() ? Value() : MakeStringView(*found);
   }
+  // The strings that are shared, in no order.
+  const auto& texts() const { return texts_; }
 
  private:
   static constexpr size_t kMaxShared = 128;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <thread>
+
 #include "aegis/rego/plan_text.h"
 #include "aegis/rego/program.h"
 
@@ -362,6 +365,32 @@ TEST_F(VmTest, LimitsHold) {
     }
   }
   EXPECT_EQ(Run(Plan({}, {}, doubling, 2)), "eval_depth_limit");
+}
+
+TEST_F(VmTest, ThreadsShareAProgram) {
+  const std::string plan =
+      Plan({"a"}, {},
+           {Dot(L(1), S(0), 2), Make("Array", 3),
+            Scan(2, 4, 5, {Append(L(4), 3), Make("Set", 6), Add(L(5), 6), Append(L(6), 3)}),
+            Append(L(2), 3)},
+           3);
+  const auto program = Program::Load(plan, R"({"a":{"z":[1],"b":{},"c":{"y":1,"x":2}}})");
+  ASSERT_TRUE(program);
+  const auto evaluate = [&](std::string& out) {
+    Vm vm;
+    Arena arena;
+    for (int i = 0; i < 100; ++i) {
+      arena.Reset();
+      out = ToJson(*vm.Eval(**program, 0, Value(), kNow, arena));
+    }
+  };
+  std::string first, second;
+  std::thread other(evaluate, std::ref(second));
+  evaluate(first);
+  other.join();
+  EXPECT_EQ(first,
+            R"(["b",[{}],"c",[{"x":2,"y":1}],"z",[[1]],{"b":{},"c":{"x":2,"y":1},"z":[1]}])");
+  EXPECT_EQ(second, first);
 }
 
 TEST_F(VmTest, ReachableInput) {

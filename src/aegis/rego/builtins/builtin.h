@@ -86,6 +86,10 @@ std::span<const Builtin> StringBuiltins();
 std::span<const Builtin> TimeBuiltins();
 std::span<const Builtin> TypeBuiltins();
 
+// Loads the time zone of that name, if there is one, for all Vms of the process, so that evaluations
+// read no files.
+void WarmTimeZone(std::string_view name);
+
 std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> NewBuiltinCaches();
 
 }  // namespace aegis::rego

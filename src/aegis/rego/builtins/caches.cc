@@ -11,22 +11,34 @@ std::unique_ptr<RE2> BuiltinCaches::Compile(const std::string& pattern) {
   return std::make_unique<RE2>(pattern, options);
 }
 
-const absl::TimeZone* BuiltinCaches::Zone(std::string_view name) {
-  static const absl::TimeZone utc = absl::UTCTimeZone();
-  if (name.empty() || name == "UTC") return &utc;
-  const std::string key(name);
-  const auto found = zones_.find(key);
-  if (found != zones_.end()) return &found->second;
-  // Only names below the zone database, none of Abseil's own.
+namespace {
+
+// Only names below the zone database, none of Abseil's own. Abseil keeps what it has loaded.
+bool LoadZone(std::string_view name, absl::TimeZone& zone) {
   if (name.size() > 64 || name.front() == '/' || name.find("..") != name.npos ||
       name.find('\\') != name.npos || name.find('\0') != name.npos || name == "localtime" ||
       name.starts_with("Fixed/") || name.starts_with("libc:") || name.starts_with("file:")) {
-    return nullptr;
+    return false;
   }
+  return absl::LoadTimeZone(std::string(name), &zone);
+}
+
+}  // namespace
+
+const absl::TimeZone* BuiltinCaches::Zone(std::string_view name) {
+  static const absl::TimeZone utc = absl::UTCTimeZone();
+  if (name.empty() || name == "UTC") return &utc;
+  const auto found = zones_.find(std::string(name));
+  if (found != zones_.end()) return &found->second;
   absl::TimeZone zone;
-  if (!absl::LoadTimeZone(key, &zone)) return nullptr;
+  if (!LoadZone(name, zone)) return nullptr;
   if (zones_.size() >= kMaxZones) zones_.clear();
-  return &zones_.emplace(key, zone).first->second;
+  return &zones_.emplace(name, zone).first->second;
+}
+
+void WarmTimeZone(std::string_view name) {
+  absl::TimeZone zone;
+  if (!name.empty()) LoadZone(name, zone);
 }
 
 std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> NewBuiltinCaches() {
