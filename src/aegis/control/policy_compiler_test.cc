@@ -49,7 +49,7 @@ TEST_F(RealCompilerTest, ThePublishedBundleIsSignedForTheTenantAndNamesItsRevisi
   ASSERT_TRUE(read) << read.error().ToString();
   EXPECT_TRUE(read->verified);
   EXPECT_EQ(read->manifest.revision, "1");
-  EXPECT_EQ(read->sha256, Json(published)["bundle_sha256"]);
+  EXPECT_EQ(read->sha256, Json(published)["bundle_sha256"].get<std::string>());
   EXPECT_FALSE(read->plan_json.empty());
   EXPECT_FALSE(ReadAsGateway(bundle.body, "other")) << "the scope is the tenant";
 }

@@ -42,7 +42,7 @@ TEST_F(TokenApiTest, ATokenSaysWhoActsForWhom) {
   const auto principal = Verify(Json(issued)["token"]);
   ASSERT_TRUE(principal) << principal.error().ToString();
   EXPECT_EQ(principal->agent, "finance");
-  EXPECT_EQ(principal->token_id, Json(issued)["jti"]);
+  EXPECT_EQ(principal->token_id, Json(issued)["jti"].get<std::string>());
   ASSERT_EQ(principal->chain.size(), 2u);
   EXPECT_EQ(principal->chain[0], (identity::ChainLink{"user", "alice"}));
   EXPECT_EQ(principal->chain[1], (identity::ChainLink{"agent", "planner"}));
