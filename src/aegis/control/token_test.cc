@@ -91,7 +91,7 @@ TEST_F(TokenApiTest, RevokingATokenPutsItsIdIntoTheSettings) {
   EXPECT_EQ(Json(revoked)["jti"], issued["jti"]);
   EXPECT_EQ(Json(revoked)["revoked_until"], issued["expires_at"]);
   const json settings = Json(GatewayGet("/v1/gateway/settings"));
-  EXPECT_EQ(settings["revoked"]["jtis"], json({issued["jti"]}));
+  EXPECT_EQ(settings["revoked"]["jtis"], json::array({issued["jti"]}));
   EXPECT_EQ(settings["revoked"]["epoch"], 1);
 }
 
