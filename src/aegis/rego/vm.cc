@@ -332,7 +332,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         ++op;
         continue;
       case OpCode::kMakeObject:
-        registers[op->c] = NewObject(arena, 0);
+        registers[op->c] = NewObject(arena, op->extra);
         if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
         ++op;
         continue;
