@@ -15,25 +15,25 @@
 namespace aegis::rego::internal {
 
 // a and b are operands: a register of the frame when not negative, else constant number ~operand.
-// c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if
-// it is the result, becomes undefined.
+// c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if it
+// is the result, becomes undefined.
 enum class OpCode : uint8_t {
-  kMove,          // c = a
-  kMoveOnce,      // c = a; conflict when c is defined and different; then to jump, if there is one
-                  // and a is defined
-  kDot,           // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
-  kTypeIs,        // c = whether the type of a is `flag`, or jump
-  kEqual,         // jump unless a == b
-  kNotEqual,      // jump unless a != b
-  kIsType,        // jump unless the type of a is `flag`
-  kIsDefined,     // jump unless a is defined
-  kIsUndefined,   // jump unless a is undefined
-  kLen,           // c = size of a, or jump when undefined
-  kMakeArray,     // c = [], room for `extra`
-  kMakeObject,    // c = {}, room for `extra`
-  kMakeSet,       // c = set()
-  kArrayAppend,   // c = c + [a]
-  kObjectInsert,  // c[b] = a
+  kMove,              // c = a
+  kMoveOnce,          // c = a; conflict when c is defined and different; then to jump, if there is one
+                      // and a is defined
+  kDot,               // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
+  kTypeIs,            // c = whether the type of a is `flag`, or jump
+  kEqual,             // jump unless a == b
+  kNotEqual,          // jump unless a != b
+  kIsType,            // jump unless the type of a is `flag`
+  kIsDefined,         // jump unless a is defined
+  kIsUndefined,       // jump unless a is undefined
+  kLen,               // c = size of a, or jump when undefined
+  kMakeArray,         // c = [], room for `extra`
+  kMakeObject,        // c = {}
+  kMakeSet,           // c = set()
+  kArrayAppend,       // c = c + [a]
+  kObjectInsert,      // c[b] = a
   kObjectInsertOnce,  // c[b] = a; conflict when it is there and different
   kObjectMerge,       // c = a and b merged, a's scalars count; conflict unless both are objects
   kSetAdd,            // c = c + {a}

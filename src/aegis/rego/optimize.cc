@@ -58,7 +58,6 @@ class Optimizer {
       Compact();
       FindLive();
       Renumber();
-      ReserveMembers();
     }
     function_.op_count = static_cast<uint32_t>(ops_.size());
   }
@@ -464,20 +463,6 @@ class Optimizer {
     std::erase_if(ops_, [](const Op& op) { return op.code == OpCode::kNop; });
     for (Op& op : ops_) {
       if (op.jump != kNone) op.jump = moved[op.jump];
-    }
-  }
-
-  // Room for the members that a new object gets in the ops that follow.
-  void ReserveMembers() {
-    for (uint32_t i = 0; i < ops_.size(); ++i) {
-      if (ops_[i].code != OpCode::kMakeObject) continue;
-      const int32_t object = ops_[i].c;
-      uint32_t members = 0;
-      for (uint32_t j = i + 1; j < ops_.size() && j < i + 64; ++j) {
-        if (ops_[j].code == OpCode::kMakeObject && ops_[j].c == object) break;
-        if (ops_[j].code == OpCode::kObjectInsert && ops_[j].c == object) ++members;
-      }
-      ops_[i].extra = members;
     }
   }
 

@@ -142,12 +142,6 @@ int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
 
 int64_t Find(const Table& table, bool is_set, Value key) {
   if (table.slots != nullptr) return FindHashed(table, is_set, key, Hash(key));
-  if (key.is_string()) {
-    for (uint32_t i = 0; i < table.size; ++i) {
-      if (SameString(KeyAt(table, is_set, i), key)) return i;
-    }
-    return -1;
-  }
   for (uint32_t i = 0; i < table.size; ++i) {
     if (Equal(KeyAt(table, is_set, i), key)) return i;
   }

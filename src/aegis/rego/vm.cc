@@ -332,7 +332,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         ++op;
         continue;
       case OpCode::kMakeObject:
-        registers[op->c] = NewObject(arena, op->extra);
+        registers[op->c] = NewObject(arena, 0);
         if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
         ++op;
         continue;

@@ -11,8 +11,7 @@ namespace aegis::rego::internal {
 
 // Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
 // it is a constant string, else kNone. `other` holds what is not found in line.
-[[gnu::always_inline]] inline const Value* Lookup(const Value& source, const Value& key,
-                                                  uint32_t hash, Value& other) {
+inline const Value* Lookup(const Value& source, const Value& key, uint32_t hash, Value& other) {
   if (source.is_object() && key.is_string()) [[likely]] {
     const Table& table = *source.table();
     const Member* const members = Members(table);
