@@ -2,27 +2,81 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "aegis/rego/code.h"
 #include "aegis/rego/edit.h"
+#include "aegis/rego/hash.h"
 #include "aegis/rego/table.h"
-#include "aegis/rego/vm_ops.h"
 
 namespace aegis::rego {
 namespace {
 
 using internal::Comparison;
 using internal::Function;
-using internal::Holds;
 using internal::kNone;
-using internal::Lookup;
 using internal::Op;
 using internal::OpCode;
-using internal::SameValue;
+
 using internal::Share;
+
+// Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
+// it is a constant string, else kNone. `other` holds what is not found in line.
+inline const Value* Lookup(const Value& source, const Value& key, uint32_t hash, Value& other) {
+  if (source.is_object() && key.is_string()) [[likely]] {
+    const internal::Table& table = *source.table();
+    const Member* const members = internal::Members(table);
+    if (table.slots == nullptr) {
+      for (const Member *member = members, *const end = members + table.size; member != end;
+           ++member) {
+        if (internal::SameString(member->key, key)) return &member->value;
+      }
+      return nullptr;
+    }
+    if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
+    for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
+      const internal::Slot slot = table.slots[at];
+      if (slot.position == 0) return nullptr;
+      const Member& member = members[slot.position - 1];
+      if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
+    }
+  }
+  if (source.is_array() && key.is_int()) {
+    const auto index = static_cast<uint64_t>(key.int_value());
+    return index < source.size_field() ? source.array_data() + index : nullptr;
+  }
+  other = source.Get(key);
+  return other.is_undefined() ? nullptr : &other;
+}
+
+inline bool SameValue(Value a, Value b) {
+  if (a.is_int() && b.is_int()) return a.bits() == b.bits();
+  return Equal(a, b);
+}
+
+inline bool Holds(Comparison comparison, Value a, Value b) {
+  if (comparison == Comparison::kEqual) return SameValue(a, b);
+  if (comparison == Comparison::kNotEqual) return !SameValue(a, b);
+  int order;
+  if (a.is_int() && b.is_int()) [[likely]] {
+    order = a.int_value() < b.int_value() ? -1 : a.int_value() > b.int_value() ? 1 : 0;
+  } else {
+    order = Compare(a, b);
+  }
+  switch (comparison) {
+    case Comparison::kLess:
+      return order < 0;
+    case Comparison::kLessEqual:
+      return order <= 0;
+    case Comparison::kGreater:
+      return order > 0;
+    default:
+      return order >= 0;
+  }
+}
 
 struct FreeStack {
   void operator()(Value* stack) const { ::operator delete(stack); }

@@ -34,8 +34,8 @@ class Vm {
   // it; undefined when the result set is empty. `input` may be undefined. Time comes from
   // `time_unix_ns` only. The value lives in `arena`, `program` and `input`.
   // Memory is bounded by the arena's limit.
-  // Errors: eval_no_entrypoint; eval_conflict_error (OPA's name), eval_builtin_error (strict only),
-  // eval_step_limit, eval_depth_limit, eval_memory_limit.
+  // Errors: eval_conflict_error (OPA's name), eval_builtin_error (strict only), eval_step_limit,
+  // eval_depth_limit, eval_memory_limit.
   Result<Value> Eval(const Program& program, uint32_t entrypoint, Value input, int64_t time_unix_ns,
                      Arena& arena);
   // The whole result set, an array.
