@@ -1,4 +1,4 @@
-#include <map>
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,12 +125,22 @@ Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& lim
 
 // Members in the order of their names as JSON: keys that are not strings take the text of their
 // JSON; of equal names the last counts, as in OPA's conversion to Go maps.
-std::map<std::string, Value> NamedMembers(Value object) {
-  std::map<std::string, Value> named;
+std::vector<std::pair<std::string, Value>> NamedMembers(Value object) {
+  std::vector<std::pair<std::string, Value>> named;
   for (const Member& member : object.members()) {
-    const Value key = member.key;
-    named[key.is_string() ? std::string(key.string_value()) : ToJson(key)] = member.value;
+    named.emplace_back(
+        member.key.is_string() ? std::string(member.key.string_value()) : ToJson(member.key),
+        member.value);
   }
+  std::stable_sort(named.begin(), named.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  size_t kept = 0;
+  for (size_t i = 0; i < named.size(); ++i) {
+    if (i + 1 < named.size() && named[i].first == named[i + 1].first) continue;
+    if (kept != i) named[kept] = std::move(named[i]);
+    ++kept;
+  }
+  named.resize(kept);
   return named;
 }
 

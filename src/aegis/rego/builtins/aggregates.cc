@@ -88,21 +88,12 @@ Value Sort(BuiltinContext& context, const Value* args) {
   const auto less = [](Value a, Value b) { return Compare(a, b) < 0; };
   if (args[0].is_array() && std::is_sorted(elements.begin(), elements.end(), less)) return args[0];
   if (!context.Charge(internal::Weight(args[0]) * 4)) return Value();
-  // Equal numbers may be written differently; they keep their order.
-  struct Ranked {
-    Value value;
-    size_t position;
-  };
-  const size_t size = elements.size();
-  Ranked* const ranked = context.arena().AllocateArray<Ranked>(size);
-  if (ranked == nullptr && size > 0) return Value();
-  for (size_t i = 0; i < size; ++i) ranked[i] = {elements[i], i};
-  std::sort(ranked, ranked + size, [](const Ranked& a, const Ranked& b) {
-    const int order = Compare(a.value, b.value);
-    return order != 0 ? order < 0 : a.position < b.position;
-  });
-  ArrayBuilder array(context.arena(), size);
-  for (size_t i = 0; i < size; ++i) array.Add(ranked[i].value);
+  Value* const sorted = context.arena().AllocateArray<Value>(elements.size());
+  if (sorted == nullptr && !elements.empty()) return Value();
+  std::copy(elements.begin(), elements.end(), sorted);
+  if (args[0].is_array()) std::stable_sort(sorted, sorted + elements.size(), less);
+  ArrayBuilder array(context.arena(), elements.size());
+  for (size_t i = 0; i < elements.size(); ++i) array.Add(sorted[i]);
   return array.Build();
 }
 
