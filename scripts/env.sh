@@ -10,6 +10,8 @@ export PATH
 # The toolchain is the one that scripts/setup checked: Go must not fetch another by itself.
 export GOTOOLCHAIN=local
 export LC_ALL=C.UTF-8
+# Checkouts in different folders share what they compile.
+export CCACHE_BASEDIR=$AEGIS_ROOT CCACHE_NOHASHDIR=1
 
 say() { printf '[%s] %s\n' "$(basename "$0")" "$*"; }
 die() {
