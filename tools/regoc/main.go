@@ -3,6 +3,7 @@
 //
 //	regoc plan   --out plan.json [--entrypoint aegis/decision] DIR
 //	regoc oracle [--key PUB.pem [--alg ES256] [--scope S]] [--rego DIR] < pairs.jsonl > decisions.jsonl
+//	regoc cases > cases.jsonl
 //	regoc bench  --bundle B --inputs FILE.jsonl [--seconds 3] [--runs 3] [--read-ast]
 package main
 
@@ -27,15 +28,17 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("a command is missing; one of plan, oracle, bench")
+		return errors.New("a command is missing; one of plan, oracle, cases, bench")
 	}
 	switch args[0] {
 	case "plan":
 		return runPlan(args[1:])
 	case "oracle":
 		return runOracle(args[1:], os.Stdin, os.Stdout)
+	case "cases":
+		return runCases(args[1:], os.Stdout)
 	case "bench":
 		return runBench(args[1:], os.Stdout)
 	}
-	return fmt.Errorf("unknown command %q; one of plan, oracle, bench", args[0])
+	return fmt.Errorf("unknown command %q; one of plan, oracle, cases, bench", args[0])
 }

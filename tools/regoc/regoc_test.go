@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 const module = `package aegis
@@ -126,5 +128,24 @@ func TestBenchPrintsOneObject(t *testing.T) {
 	}
 	if err := json.Unmarshal(out.Bytes(), &result); err != nil || result.Nanoseconds <= 0 {
 		t.Errorf("got %s (%v)", out.String(), err)
+	}
+}
+
+func TestCasesKeepTermsThatJSONHasNot(t *testing.T) {
+	for _, c := range []struct{ term, want string }{
+		{`{"a": {1, "x"}, 2: [null, set()]}`,
+			`{"object":[[2,{"array":[null,{"set":[]}]}],["a",{"set":[1,"x"]}]]}`},
+		{`1e3`, `1e3`},
+	} {
+		got, err := tagged(ast.MustParseTerm(c.term))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := json.Marshal(got); string(text) != c.want {
+			t.Errorf("%s: got %s, want %s", c.term, text, c.want)
+		}
+	}
+	if _, err := tagged(ast.MustParseTerm(`input.x`)); err == nil {
+		t.Error("a reference was taken for a value")
 	}
 }

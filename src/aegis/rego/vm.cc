@@ -562,7 +562,8 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         if (context.has_error()) {
           if (options_.strict_builtin_errors) {
             return Refuse(
-                {Code::kFailedPrecondition, "eval_builtin_error",
+                {Code::kFailedPrecondition,
+                 context.is_type_error() ? "eval_type_error" : "eval_builtin_error",
                  Where() + std::string(code_->builtins[op->extra]->name) + ": " + context.error()});
           }
           context.ClearError();

@@ -20,8 +20,8 @@ struct VmOptions {
   int64_t max_steps = 10'000'000;
   uint32_t max_call_depth = 1000;
   uint32_t max_registers = 1 << 18;  // of all calls that are open
-  // An error in a builtin ends the evaluation (eval_builtin_error) instead of making the expression
-  // undefined.
+  // An error in a builtin ends the evaluation (eval_type_error when an argument is not of the kind
+  // that it takes, else eval_builtin_error) instead of making the expression undefined.
   bool strict_builtin_errors = false;
 };
 
@@ -34,8 +34,8 @@ class Vm {
   // it; undefined when the result set is empty. `input` may be undefined. Time comes from
   // `time_unix_ns` only. The value lives in `arena`, `program` and `input`.
   // Memory is bounded by the arena's limit.
-  // Errors: eval_conflict_error (OPA's name), eval_builtin_error (strict only), eval_step_limit,
-  // eval_depth_limit, eval_memory_limit.
+  // Errors: eval_conflict_error (OPA's name), eval_builtin_error and eval_type_error (strict only),
+  // eval_step_limit, eval_depth_limit, eval_memory_limit.
   Result<Value> Eval(const Program& program, uint32_t entrypoint, Value input, int64_t time_unix_ns,
                      Arena& arena);
   // The whole result set, an array.

@@ -301,7 +301,9 @@ TEST_F(VmTest, BuiltinErrorsAreUndefinedUnlessStrict) {
   EXPECT_EQ(Run(plan, "1"), "undefined");
   VmOptions strict;
   strict.strict_builtin_errors = true;
-  EXPECT_EQ(Run(plan, "1", "", strict), "eval_builtin_error");
+  EXPECT_EQ(Run(plan, "1", "", strict), "eval_type_error");
+  const std::string divide = Plan({}, {}, {Int(0, 2), Call("div", {L(0), L(2)}, 3)}, 3);
+  EXPECT_EQ(Run(divide, "1", "", strict), "eval_builtin_error");
   EXPECT_EQ(Run(plan, "", "", strict), "undefined");  // an argument is undefined: no error
 }
 

@@ -32,8 +32,8 @@ Value Accumulate(BuiltinContext& context, const Value* args) {
   bool fits = true, integers = true;
   for (const Value element : elements) {
     if (!element.is_number()) {
-      return context.Error("operand 1 must be set or array of number but got one with " +
-                           std::string(TypeName(element.type())));
+      return context.TypeError("operand 1 must be set or array of number but got one with " +
+                               std::string(TypeName(element.type())));
     }
     const std::optional<int64_t> value = fits ? element.AsInt64() : std::nullopt;
     fits = value && !(product ? __builtin_mul_overflow(small, *value, &small)

@@ -137,12 +137,12 @@ Value Rounded(BuiltinContext& context, const Value* args) {
   return FromFloat(context.arena(), result);
 }
 
-#define AEGIS_INTEGER_ARG(name, i)                                                 \
-  if (!args[i].is_number()) return context.WrongType(i + 1, "number", args[i]);    \
-  const std::optional<mpz_class> name##_integer = ToInteger(args[i]);              \
-  if (!name##_integer)                                                             \
-    return context.Error("operand " + std::to_string(i + 1) +                      \
-                         " must be integer number but got floating-point number"); \
+#define AEGIS_INTEGER_ARG(name, i)                                                     \
+  if (!args[i].is_number()) return context.WrongType(i + 1, "number", args[i]);        \
+  const std::optional<mpz_class> name##_integer = ToInteger(args[i]);                  \
+  if (!name##_integer)                                                                 \
+    return context.TypeError("operand " + std::to_string(i + 1) +                      \
+                             " must be integer number but got floating-point number"); \
   const mpz_class& name = *name##_integer
 
 enum class Bits { kAnd, kOr, kXor };
@@ -167,7 +167,8 @@ Value Shift(BuiltinContext& context, const Value* args) {
   AEGIS_INTEGER_ARG(a, 0);
   AEGIS_INTEGER_ARG(b, 1);
   if (b < 0) {
-    return context.Error("operand 2 must be an unsigned integer number but got a negative integer");
+    return context.TypeError(
+        "operand 2 must be an unsigned integer number but got a negative integer");
   }
   if (b > (1 << 24)) {
     if (!left) return Value::Int(a < 0 ? -1 : 0);

@@ -5,8 +5,8 @@
 namespace aegis::rego {
 
 Value BuiltinContext::WrongType(int operand, std::string_view wanted, Value got) {
-  return Error("operand " + std::to_string(operand) + " must be " + std::string(wanted) +
-               " but got " + std::string(TypeName(got.type())));
+  return TypeError("operand " + std::to_string(operand) + " must be " + std::string(wanted) +
+                   " but got " + std::string(TypeName(got.type())));
 }
 
 const Builtin* FindBuiltin(std::string_view name) {

@@ -33,6 +33,11 @@ class BuiltinContext {
     if (error_.empty()) error_ = what;
     return Value();
   }
+  // The same for an argument that is not what the builtin takes (eval_type_error).
+  Value TypeError(std::string_view what) {
+    if (error_.empty()) is_type_error_ = true;
+    return Error(what);
+  }
   // "operand 1 must be string but got number"
   Value WrongType(int operand, std::string_view wanted, Value got);
   // Takes `steps` off what the evaluation may still do; false when that is used up, and then the
@@ -48,8 +53,12 @@ class BuiltinContext {
   }
 
   bool has_error() const { return !error_.empty(); }
+  bool is_type_error() const { return is_type_error_; }
   const std::string& error() const { return error_; }
-  void ClearError() { error_.clear(); }
+  void ClearError() {
+    error_.clear();
+    is_type_error_ = false;
+  }
 
  private:
   Arena& arena_;
@@ -57,6 +66,7 @@ class BuiltinContext {
   int64_t time_unix_ns_;
   int64_t& steps_left_;
   std::string error_;
+  bool is_type_error_ = false;
 };
 
 using BuiltinFunction = Value (*)(BuiltinContext& context, const Value* args);

@@ -179,7 +179,7 @@ Value QueryEncodeObject(BuiltinContext& context, const Value* args) {
       good = add(member.key, member.value);
     }
     if (!good) {
-      return context.Error("operand 1 values must be string, array[string], or set[string]");
+      return context.TypeError("operand 1 values must be string, array[string], or set[string]");
     }
   }
   return String(context, out);

@@ -476,7 +476,7 @@ Value FormatInt(BuiltinContext& context, const Value* args) {
   AEGIS_TYPED_ARG(1, is_number, "number");
   const int64_t base = args[1].int_value();
   if (base != 2 && base != 8 && base != 10 && base != 16) {
-    return context.Error("operand 2 must be one of {2, 8, 10, 16}");
+    return context.TypeError("operand 2 must be one of {2, 8, 10, 16}");
   }
   if (args[0].is_int()) {
     char buffer[72];

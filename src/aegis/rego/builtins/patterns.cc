@@ -315,7 +315,7 @@ Value GlobMatch(BuiltinContext& context, const Value* args) {
   for (const Value separator : args[1].elements()) {
     const std::vector<uint32_t> runes = Runes(separator.string_value());
     if (!separator.is_string() || runes.size() != 1) {
-      return context.Error("operand 2 must be array of single characters");
+      return context.TypeError("operand 2 must be array of single characters");
     }
     separators.push_back(runes[0]);
   }

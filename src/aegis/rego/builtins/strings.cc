@@ -164,10 +164,10 @@ Value ReplaceN(BuiltinContext& context, const Value* args) {
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
   for (const Member& member : args[0].members()) {
     if (!member.key.is_string()) {
-      return context.Error("operand 1 non-string key found in pattern object");
+      return context.TypeError("operand 1 non-string key found in pattern object");
     }
     if (!member.value.is_string()) {
-      return context.Error("operand 1 non-string value found in pattern object");
+      return context.TypeError("operand 1 non-string value found in pattern object");
     }
     pairs.emplace_back(member.key.string_value(), member.value.string_value());
   }

@@ -30,7 +30,7 @@ bool ReadMoment(BuiltinContext& context, Value operand, Moment& out) {
     zone_name = zone.string_value();
   }
   if (!nanos.is_number()) {
-    context.Error("operand 1 must be either number (ns) or [number (ns), string (tz)]");
+    context.TypeError("operand 1 must be either number (ns) or [number (ns), string (tz)]");
     return false;
   }
   std::optional<int64_t> value = nanos.AsInt64();

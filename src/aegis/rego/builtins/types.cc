@@ -1,6 +1,8 @@
 // type_name, is_*, cast_*, to_number.
+#include <algorithm>
 #include <string>
 
+#include "aegis/base/text.h"
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/number.h"
 
@@ -35,6 +37,13 @@ Value CastSet(BuiltinContext& context, const Value* args) {
 
 Value Name(BuiltinContext&, const Value* args) { return MakeStringView(TypeName(args[0].type())); }
 
+// Go's floating point numbers that are no numbers in Rego.
+bool IsNoFinite(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of("+-"), text.size()));
+  return EqualsIgnoreCase(text, "inf") || EqualsIgnoreCase(text, "infinity") ||
+         EqualsIgnoreCase(text, "nan");
+}
+
 Value ToNumber(BuiltinContext& context, const Value* args) {
   switch (args[0].type()) {
     case Type::kNull:
@@ -46,7 +55,10 @@ Value ToNumber(BuiltinContext& context, const Value* args) {
     case Type::kString: {
       const std::string_view text = args[0].string_value();
       const Value number = internal::MakeGoNumber(context.arena(), text);
-      return number.is_undefined() ? context.Error("invalid syntax") : number;
+      if (!number.is_undefined()) return number;
+      return IsNoFinite(text)
+                 ? context.TypeError("operand 1 must be valid number string but got string")
+                 : context.Error("invalid syntax");
     }
     default:
       return context.WrongType(1, "one of {null, boolean, number, string}", args[0]);
