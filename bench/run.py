@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes bench/results/<date>-<name>.json. See bench/README.md.
 
-bench/run.py [--quick] [inproc] [scaling] [proxy] [memory] [reload]     (default: all)
+bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [memory] [reload]     (default: all)
 """
 
 import argparse
@@ -10,10 +10,11 @@ import sys
 import tempfile
 
 import harness
-from scenarios import inproc, memory, proxy, reload, scaling
+from scenarios import engine, inproc, memory, proxy, reload, scaling
 
 SCENARIOS = {
     "inproc": inproc.run,
+    "engine": engine.run,
     "scaling": scaling.run,
     "proxy": proxy.run,
     "memory": memory.run,

@@ -4,7 +4,7 @@
 //	regoc plan   --out plan.json [--entrypoint aegis/decision] DIR
 //	regoc oracle [--key PUB.pem [--alg ES256] [--scope S]] [--rego DIR] < pairs.jsonl > decisions.jsonl
 //	regoc cases > cases.jsonl
-//	regoc bench  --bundle B --inputs FILE.jsonl [--seconds 3] [--runs 3] [--read-ast]
+//	regoc bench  --bundle B --inputs FILE.jsonl [--seconds 3] [--runs 3] [--query Q] [--read-ast]
 package main
 
 import (
@@ -14,7 +14,10 @@ import (
 	"os"
 )
 
-const defaultEntrypoint = "aegis/decision"
+const (
+	defaultEntrypoint = "aegis/decision"
+	defaultQuery      = "data.aegis.decision"
+)
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

@@ -45,7 +45,7 @@ func runOracle(args []string, in io.Reader, out io.Writer) error {
 	algorithm := flags.String("alg", "ES256", "algorithm of the key")
 	scope := flags.String("scope", "", "scope that the signature must have")
 	regoFolder := flags.String("rego", "", "folder of Rego to use with the bundles' data")
-	query := flags.String("query", "data.aegis.decision", "query")
+	query := flags.String("query", defaultQuery, "query")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
