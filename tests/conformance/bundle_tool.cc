@@ -1,9 +1,12 @@
 // Reads and writes bundles from a shell, for test_bundles.py.
 //
-//   bundle_tool read BUNDLE [PUBLIC_KEY.pem KID SCOPE]       prints revision, key id, data
-//   bundle_tool pack FOLDER BUNDLE [PRIVATE_KEY.pem KID SCOPE]
+//   bundle_tool read BUNDLE [KEY_FILE KID SCOPE ALGORITHM]       prints revision, key id, data
+//   bundle_tool pack FOLDER BUNDLE [KEY_FILE KID SCOPE ALGORITHM]
+//
+// KEY_FILE holds PEM, or the secret itself for HS256, HS384 and HS512.
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,15 +21,24 @@ int Report(const Error& error) {
   return 1;
 }
 
+// A VerificationKey or SigningKey of a file, for the algorithm of that name.
+template <typename Key>
+Result<Key> KeyFromFile(const std::string& path, const std::string& kid, const std::string& name) {
+  const std::optional<crypto::Algorithm> algorithm = crypto::AlgorithmFromJoseName(name);
+  if (!algorithm) return Fail(Code::kInvalidArgument, "usage", "no algorithm " + name);
+  AEGIS_TRY(const std::string text, ReadFile(path));
+  if (name.starts_with("HS")) return Key::FromSecret(text, kid, *algorithm);
+  return Key::FromPem(text, kid, algorithm);
+}
+
 int Read(const std::vector<std::string>& args) {
   const Result<std::string> bytes = ReadFile(args[0]);
   if (!bytes) return Report(bytes.error());
   BundleVerifier verifier;
   const bool verify = args.size() > 1;
   if (verify) {
-    const Result<std::string> pem = ReadFile(args[1]);
-    if (!pem) return Report(pem.error());
-    Result<crypto::VerificationKey> key = crypto::VerificationKey::FromPem(*pem, args[2]);
+    Result<crypto::VerificationKey> key =
+        KeyFromFile<crypto::VerificationKey>(args[1], args[2], args[4]);
     if (!key) return Report(key.error());
     if (const Status added = verifier.keys.Add(*std::move(key)); !added)
       return Report(added.error());
@@ -49,9 +61,7 @@ int Pack(const std::vector<std::string>& args) {
   }
   Result<std::string> bytes;
   if (args.size() > 2) {
-    const Result<std::string> pem = ReadFile(args[2]);
-    if (!pem) return Report(pem.error());
-    Result<crypto::SigningKey> key = crypto::SigningKey::FromPem(*pem, args[3]);
+    Result<crypto::SigningKey> key = KeyFromFile<crypto::SigningKey>(args[2], args[3], args[5]);
     if (!key) return Report(key.error());
     const BundleSigner signer{*std::move(key), args[4]};
     bytes = WriteBundle(files, &signer);
@@ -68,10 +78,10 @@ int Pack(const std::vector<std::string>& args) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
-  if ((args.size() == 2 || args.size() == 5) && args[0] == "read") {
+  if ((args.size() == 2 || args.size() == 6) && args[0] == "read") {
     return aegis::rego::Read({args.begin() + 1, args.end()});
   }
-  if ((args.size() == 3 || args.size() == 6) && args[0] == "pack") {
+  if ((args.size() == 3 || args.size() == 7) && args[0] == "pack") {
     return aegis::rego::Pack({args.begin() + 1, args.end()});
   }
   std::fprintf(stderr, "usage: bundle_tool read|pack ... (see bundle_tool.cc)\n");

@@ -4,7 +4,10 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <cstring>
+
 #include "aegis/base/text.h"
+#include "aegis/crypto/openssl.h"
 
 namespace aegis::crypto {
 namespace {
@@ -62,24 +65,46 @@ Sha512Digest Sha512(std::string_view data) {
 }
 
 Sha256Digest HmacSha256(std::string_view key, std::string_view data) {
-  // HMAC takes an int; keys longer than a block are hashed first by its definition anyway.
-  Sha256Digest hashed_key;
-  if (key.size() > 64) {
-    hashed_key = Sha256(key);
-    key = AsText(hashed_key);
-  }
+  const std::string mac = Hmac(HashFunction::kSha256, key, data);
   Sha256Digest out;
-  unsigned int size = 0;
-  AEGIS_CHECK(HMAC(Sha256Md(), key.data() ? key.data() : "", static_cast<int>(key.size()),
-                   reinterpret_cast<const unsigned char*>(data.data()), data.size(), out.data(),
-                   &size) != nullptr &&
-              size == out.size());
+  std::memcpy(out.data(), mac.data(), out.size());
   return out;
 }
 
 std::string Sha256Hex(std::string_view data) {
   const Sha256Digest digest = Sha256(data);
   return HexEncode(AsText(digest));
+}
+
+const EVP_MD* MdOf(HashFunction function) {
+  static const EVP_MD* const all[] = {Fetch("MD5"), Fetch("SHA1"), Fetch("SHA256"), Fetch("SHA384"),
+                                      Fetch("SHA512")};
+  return all[static_cast<size_t>(function)];
+}
+
+std::string Hash(HashFunction function, std::string_view data) {
+  const EVP_MD* md = MdOf(function);
+  const ContextPtr context(NewContext());
+  std::string out(static_cast<size_t>(EVP_MD_get_size(md)), '\0');
+  Digest(context.get(), md, data, reinterpret_cast<uint8_t*>(out.data()));
+  return out;
+}
+
+std::string Hmac(HashFunction function, std::string_view key, std::string_view data) {
+  const EVP_MD* md = MdOf(function);
+  // HMAC takes an int; keys longer than a block are hashed first by its definition anyway.
+  std::string hashed_key;
+  if (key.size() > static_cast<size_t>(EVP_MD_get_block_size(md))) {
+    hashed_key = Hash(function, key);
+    key = hashed_key;
+  }
+  std::string out(static_cast<size_t>(EVP_MD_get_size(md)), '\0');
+  unsigned int size = 0;
+  AEGIS_CHECK(HMAC(md, key.data() ? key.data() : "", static_cast<int>(key.size()),
+                   reinterpret_cast<const unsigned char*>(data.data()), data.size(),
+                   reinterpret_cast<unsigned char*>(out.data()), &size) != nullptr &&
+              size == out.size());
+  return out;
 }
 
 Result<std::string> HashByName(std::string_view name, std::string_view data) {

@@ -26,6 +26,14 @@ Sha256Digest HmacSha256(std::string_view key, std::string_view data);
 // Lower-case hexadecimal of Sha256.
 std::string Sha256Hex(std::string_view data);
 
+// Hash functions that are chosen at run time. MD5 and SHA-1 are for policies that must reproduce a
+// digest made elsewhere; nothing in Aegis relies on them.
+enum class HashFunction : uint8_t { kMd5, kSha1, kSha256, kSha384, kSha512 };
+// The raw digest.
+std::string Hash(HashFunction function, std::string_view data);
+// RFC 2104. Any key length.
+std::string Hmac(HashFunction function, std::string_view key, std::string_view data);
+
 // The hash algorithms that OPA's bundle signatures name: MD5, SHA-1, SHA-224, SHA-256, SHA-384,
 // SHA-512, SHA-512-224, SHA-512-256. Gives the raw digest. Errors: hash_unsupported for any other
 // name, and for MD5 and SHA-1, which no longer prove anything.

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,22 @@ namespace aegis::crypto {
 
 enum class Algorithm : uint8_t {
   kEd25519,  // RFC 8037, RFC 9864
-  kEs256,    // ECDSA P-256 with SHA-256
-  kRs256,    // RSASSA-PKCS1-v1_5 with SHA-256, 2048 to 8192 bits
-  kHs256,    // HMAC with SHA-256, secrets of at least 32 bytes (RFC 7518 §3.2); bundles only
+  // ECDSA on P-256, P-384, P-521 with SHA-256, SHA-384, SHA-512.
+  kEs256,
+  kEs384,
+  kEs512,
+  // RSASSA-PKCS1-v1_5, 2048 to 8192 bits.
+  kRs256,
+  kRs384,
+  kRs512,
+  // RSASSA-PSS, salt as long as the hash, 2048 to 8192 bits.
+  kPs256,
+  kPs384,
+  kPs512,
+  // HMAC, secrets at least as long as the hash (RFC 7518 §3.2); for bundles only.
+  kHs256,
+  kHs384,
+  kHs512,
 };
 
 // The `alg` that we write. Ed25519 keys write "EdDSA": RFC 9864 prefers "Ed25519", but PyJWT (2.15)
@@ -33,24 +47,32 @@ enum class Algorithm : uint8_t {
 std::string_view JoseName(Algorithm algorithm);
 // Whether a header's `alg` means this algorithm. "EdDSA" and "Ed25519" both mean kEd25519.
 bool JoseNameMatches(std::string_view alg, Algorithm algorithm);
+// The algorithm that an `alg` means; nothing for names that are none of ours, "none" among them.
+std::optional<Algorithm> AlgorithmFromJoseName(std::string_view alg);
 
 // A key that checks signatures: a public key, or an HMAC secret.
 class VerificationKey {
  public:
-  // `pem`: one "PUBLIC KEY" block. An empty `kid` becomes the RFC 7638 thumbprint.
-  // Errors: key_malformed, key_unsupported (type, curve or size).
-  static Result<VerificationKey> FromPem(std::string_view pem, std::string kid = {});
-  // One JWK object; kty OKP, EC or RSA. A member `alg` must agree with the key; `use` must be
-  // "sig". Private members are refused, so that a private key is never published by accident.
-  // Errors: key_malformed, key_unsupported.
+  // `pem`: one "PUBLIC KEY" block. An empty `kid` becomes the RFC 7638 thumbprint. `algorithm`:
+  // what the key is used with; without one an RSA key is for RS256, other keys have only one.
+  // Errors: key_malformed, key_unsupported (type, curve or size, or another type than the
+  // algorithm's).
+  static Result<VerificationKey> FromPem(std::string_view pem, std::string kid = {},
+                                         std::optional<Algorithm> algorithm = {});
+  // One JWK object; kty OKP, EC or RSA. A member `alg` must suit the key and is then its algorithm;
+  // `use` must be "sig". Private members are refused, so that a private key is never published by
+  // accident. Errors: key_malformed, key_unsupported.
   static Result<VerificationKey> FromJwk(std::string_view json);
-  // An HS256 secret. Errors: key_unsupported (shorter than 32 bytes).
-  static Result<VerificationKey> FromSecret(std::string_view secret, std::string kid);
+  // An HMAC secret. Errors: key_unsupported (shorter than the hash, or an algorithm that is not
+  // HMAC's). No other way makes a key that HMAC is checked with: the text of a public key can never
+  // become a secret.
+  static Result<VerificationKey> FromSecret(std::string_view secret, std::string kid,
+                                            Algorithm algorithm = Algorithm::kHs256);
 
   Algorithm algorithm() const;
   const std::string& kid() const { return kid_; }
 
-  // `signature` as JOSE writes it: 64 bytes R||S for ES256 (RFC 7518 §3.4), 64 bytes for Ed25519.
+  // `signature` as JOSE writes it: R||S for ECDSA (RFC 7518 §3.4), 64 bytes for Ed25519.
   bool Verify(std::string_view message, std::string_view signature) const;
 
   // RFC 7638, SHA-256, base64url. Empty for a secret.
@@ -75,12 +97,14 @@ class VerificationKey {
 // A key that signs. Never written to a log or an error.
 class SigningKey {
  public:
-  // Ed25519, ES256 or RS256 (3072 bits). Errors: key_unsupported (kHs256), crypto_failed.
+  // RSA keys have 3072 bits. Errors: key_unsupported (HMAC), crypto_failed.
   static Result<SigningKey> Generate(Algorithm algorithm);
   // `pem`: one unencrypted "PRIVATE KEY" block (or the older "EC PRIVATE KEY", "RSA PRIVATE KEY").
-  // Errors: key_malformed, key_unsupported.
-  static Result<SigningKey> FromPem(std::string_view pem, std::string kid = {});
-  static Result<SigningKey> FromSecret(std::string_view secret, std::string kid);
+  // `algorithm` as for VerificationKey. Errors: key_malformed, key_unsupported.
+  static Result<SigningKey> FromPem(std::string_view pem, std::string kid = {},
+                                    std::optional<Algorithm> algorithm = {});
+  static Result<SigningKey> FromSecret(std::string_view secret, std::string kid,
+                                       Algorithm algorithm = Algorithm::kHs256);
 
   Algorithm algorithm() const { return public_key_.algorithm(); }
   const std::string& kid() const { return public_key_.kid(); }
@@ -95,7 +119,8 @@ class SigningKey {
 
  private:
   struct Private;
-  static Result<SigningKey> FromPrivate(std::shared_ptr<const Private> key, std::string kid);
+  static Result<SigningKey> FromPrivate(std::shared_ptr<const Private> key, std::string kid,
+                                        std::optional<Algorithm> algorithm = {});
   SigningKey(VerificationKey public_key, std::shared_ptr<const Private> private_key)
       : public_key_(std::move(public_key)), private_(std::move(private_key)) {}
   VerificationKey public_key_;

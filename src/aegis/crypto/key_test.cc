@@ -4,7 +4,9 @@
 
 #include <string>
 
+#include "aegis/base/text.h"
 #include "aegis/crypto/base64.h"
+#include "aegis/crypto/digest.h"
 
 namespace aegis::crypto {
 namespace {
@@ -56,18 +58,26 @@ TEST(Key, Rfc7638Thumbprint) {
   EXPECT_EQ(key.Thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
 }
 
+size_t SignatureSize(Algorithm algorithm) {
+  const std::string_view name = JoseName(algorithm);
+  if (name == "ES384") return 96;
+  if (name == "ES512") return 132;
+  return name[0] == 'R' || name[0] == 'P' ? 384 : 64;
+}
+
 class KeyRoundTrip : public testing::TestWithParam<Algorithm> {};
 
 TEST_P(KeyRoundTrip, SignsVerifiesAndSurvivesEveryFormat) {
   const SigningKey key = *SigningKey::Generate(GetParam());
   const std::string signature = *key.Sign("message");
   EXPECT_EQ(key.algorithm(), GetParam());
-  EXPECT_EQ(signature.size(), GetParam() == Algorithm::kRs256 ? 384u : 64u);
+  EXPECT_EQ(signature.size(), SignatureSize(GetParam()));
 
-  const SigningKey loaded = *SigningKey::FromPem(*key.ToPem(), "k1");
+  const SigningKey loaded = *SigningKey::FromPem(*key.ToPem(), "k1", GetParam());
   EXPECT_EQ(loaded.kid(), "k1");
   const std::string again = *loaded.Sign("message");
-  const VerificationKey from_pem = *VerificationKey::FromPem(*key.verification_key().ToPem());
+  const VerificationKey from_pem =
+      *VerificationKey::FromPem(*key.verification_key().ToPem(), {}, GetParam());
   const VerificationKey from_jwk = *VerificationKey::FromJwk(*key.verification_key().ToJwk());
   for (const VerificationKey* checker : {&key.verification_key(), &from_pem, &from_jwk}) {
     EXPECT_EQ(checker->kid(), key.kid());
@@ -82,16 +92,62 @@ TEST_P(KeyRoundTrip, SignsVerifiesAndSurvivesEveryFormat) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, KeyRoundTrip,
-                         testing::Values(Algorithm::kEd25519, Algorithm::kEs256,
-                                         Algorithm::kRs256));
+                         testing::Values(Algorithm::kEd25519, Algorithm::kEs256, Algorithm::kEs384,
+                                         Algorithm::kEs512, Algorithm::kRs256, Algorithm::kPs512));
 
-TEST(Key, Hs256) {
-  EXPECT_EQ(SigningKey::FromSecret(std::string(31, 'x'), "s").error().reason, "key_unsupported");
-  const SigningKey key = *SigningKey::FromSecret(std::string(32, 'x'), "s");
-  EXPECT_TRUE(key.verification_key().Verify("m", *key.Sign("m")));
-  EXPECT_FALSE(key.verification_key().Verify("n", *key.Sign("m")));
-  EXPECT_EQ(key.ToPem().error().reason, "key_unsupported");
-  EXPECT_EQ(key.verification_key().ToJwk().error().reason, "key_unsupported");
+TEST(Key, Secrets) {
+  const std::pair<Algorithm, size_t> kCases[] = {
+      {Algorithm::kHs256, 32}, {Algorithm::kHs384, 48}, {Algorithm::kHs512, 64}};
+  for (const auto& [algorithm, bytes] : kCases) {
+    EXPECT_EQ(SigningKey::FromSecret(std::string(bytes - 1, 'x'), "s", algorithm).error().reason,
+              "key_unsupported");
+    const SigningKey key = *SigningKey::FromSecret(std::string(bytes, 'x'), "s", algorithm);
+    EXPECT_EQ(key.Sign("m")->size(), bytes);
+    EXPECT_TRUE(key.verification_key().Verify("m", *key.Sign("m")));
+    EXPECT_FALSE(key.verification_key().Verify("n", *key.Sign("m")));
+    EXPECT_EQ(key.ToPem().error().reason, "key_unsupported");
+    EXPECT_EQ(key.verification_key().ToJwk().error().reason, "key_unsupported");
+  }
+}
+
+// RFC 7515 appendix A.1: HS256.
+TEST(Key, Rfc7515Hs256) {
+  const VerificationKey key = *VerificationKey::FromSecret(
+      *Base64UrlDecode(
+          "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"),
+      "k");
+  EXPECT_TRUE(key.Verify(
+      "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+      "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb2"
+      "90Ijp0cnVlfQ",
+      *Base64UrlDecode("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")));
+}
+
+// RFC 4231 §4.7: a key longer than a block.
+TEST(Key, Rfc4231LongKey) {
+  EXPECT_EQ(HexEncode(Hmac(HashFunction::kSha256, std::string(131, '\xaa'),
+                           "Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+TEST(Key, TheAlgorithmIsTheConfigurationsNotTheKeyTexts) {
+  const SigningKey rsa = *SigningKey::Generate(Algorithm::kRs256);
+  const SigningKey ec = *SigningKey::Generate(Algorithm::kEs384);
+  const std::string rsa_pem = *rsa.verification_key().ToPem();
+  const std::string ec_pem = *ec.verification_key().ToPem();
+  EXPECT_EQ(VerificationKey::FromPem(rsa_pem, "k")->algorithm(), Algorithm::kRs256);
+  EXPECT_EQ(VerificationKey::FromPem(rsa_pem, "k", Algorithm::kPs384)->algorithm(),
+            Algorithm::kPs384);
+  EXPECT_FALSE(
+      VerificationKey::FromPem(rsa_pem, "k", Algorithm::kPs256)->Verify("m", *rsa.Sign("m")));
+  EXPECT_EQ(VerificationKey::FromPem(ec_pem, "k")->algorithm(), Algorithm::kEs384);
+  for (const Algorithm algorithm : {Algorithm::kEs256, Algorithm::kRs384, Algorithm::kEd25519}) {
+    EXPECT_EQ(VerificationKey::FromPem(ec_pem, "k", algorithm).error().reason, "key_unsupported");
+  }
+  EXPECT_EQ(VerificationKey::FromPem(rsa_pem, "k", Algorithm::kHs256).error().reason,
+            "key_unsupported");
+  EXPECT_EQ(VerificationKey::FromSecret(rsa_pem, "k", Algorithm::kRs256).error().reason,
+            "key_unsupported");
 }
 
 TEST(Key, RefusesWrongJwks) {
@@ -153,8 +209,9 @@ TEST(KeySet, RotatesAndRoundTrips) {
 }
 
 TEST(KeySet, SkipsWhatItDoesNotKnow) {
-  const KeySet set = *KeySet::FromJwks(R"({"keys":[{"kty":"EC","crv":"P-521","x":"AA","y":"AA"},)" +
-                                       std::string(kRfc8037Jwk) + "]}");
+  const KeySet set =
+      *KeySet::FromJwks(R"({"keys":[{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"},)" +
+                        std::string(kRfc8037Jwk) + "]}");
   EXPECT_EQ(set.keys().size(), 1u);
   EXPECT_EQ(KeySet::FromJwks("{}").error().reason, "key_malformed");
   EXPECT_EQ(KeySet::FromJwks(R"({"keys":[1]})").error().reason, "key_malformed");

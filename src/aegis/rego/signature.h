@@ -4,7 +4,14 @@
 // data.json or .manifest are hashed by content (keys sorted, no white space), all others by their
 // bytes.
 //
-// Algorithms: ES256 (what Aegis signs with), RS256, HS256. Stock OPA cannot check Ed25519 ones.
+// Algorithms: ES256 (what Aegis signs with), and all others that stock OPA knows: ES384, ES512,
+// RS256 to RS512, PS256 to PS512, HS256 to HS512. OPA cannot check Ed25519 ones. The key says which
+// algorithm it is for; a signature whose header says another one is refused, "none" among them. A
+// public key is never used as an HMAC secret.
+//
+// File hashes: SHA-256 (what Aegis and `opa sign` write), SHA-224, SHA-384, SHA-512, SHA-512-224,
+// SHA-512-256. OPA also reads MD5 and SHA-1; here they are refused (hash_unsupported), because who
+// can make two files of one hash can have one signed and deliver the other.
 //
 // OPA's scheme has no expiry and no protection against an old bundle: whoever loads one compares
 // revisions.

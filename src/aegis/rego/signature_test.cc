@@ -42,7 +42,8 @@ std::string Entry(std::string_view name, std::string_view hash,
 }
 
 TEST(Signature, SignedBundlesVerify) {
-  for (const Algorithm algorithm : {Algorithm::kEs256, Algorithm::kRs256}) {
+  for (const Algorithm algorithm : {Algorithm::kEs256, Algorithm::kEs384, Algorithm::kEs512,
+                                    Algorithm::kRs256, Algorithm::kPs256}) {
     const BundleSigner signer{*SigningKey::Generate(algorithm), "payments"};
     const BundleVerifier verifier = VerifierOf(signer.key, "payments");
     const Result<Bundle> bundle = ReadBundle(*WriteBundle(kFiles, &signer), &verifier);

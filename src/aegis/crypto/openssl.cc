@@ -1,0 +1,80 @@
+#include "aegis/crypto/openssl.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+
+namespace aegis::crypto {
+
+std::string BigEndian(const BIGNUM* number, int bytes) {
+  std::string out(static_cast<size_t>(bytes), '\0');
+  if (BN_bn2binpad(number, Bytes(out), bytes) != bytes) out.clear();
+  return out;
+}
+
+BignumPtr ToBignum(std::string_view big_endian) {
+  return BignumPtr(BN_bin2bn(Bytes(big_endian), static_cast<int>(big_endian.size()), nullptr));
+}
+
+BignumPtr KeyNumber(const EVP_PKEY* key, const char* name) {
+  BIGNUM* number = nullptr;
+  EVP_PKEY_get_bn_param(key, name, &number);
+  return BignumPtr(number);
+}
+
+std::string GroupName(const EVP_PKEY* key) {
+  char name[64] = "";
+  size_t size = 0;
+  if (EVP_PKEY_get_group_name(key, name, sizeof name, &size) != 1) return {};
+  return std::string(name, size);
+}
+
+PkeyPtr KeyFromParams(const char* type, OSSL_PARAM_BLD* builder, int selection) {
+  const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder));
+  const PkeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
+  EVP_PKEY* key = nullptr;
+  if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, selection, params.get()) != 1) {
+    ERR_clear_error();
+    return nullptr;
+  }
+  return PkeyPtr(key);
+}
+
+PkeyPtr EcPublicKey(const char* group, std::string_view x, std::string_view y) {
+  std::string point = "\x04";
+  point.append(x).append(y);
+  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!builder ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                       point.size()) != 1) {
+    return nullptr;
+  }
+  PkeyPtr key = KeyFromParams("EC", builder.get(), EVP_PKEY_PUBLIC_KEY);
+  if (!key) return nullptr;
+  // The point must be on the curve, or signatures prove nothing.
+  const PkeyContextPtr check(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  if (check && EVP_PKEY_public_check(check.get()) == 1) return key;
+  ERR_clear_error();
+  return nullptr;
+}
+
+PkeyPtr RsaPublicKey(std::string_view n, std::string_view e) {
+  const BignumPtr modulus = ToBignum(n);
+  const BignumPtr exponent = ToBignum(e);
+  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!modulus || !exponent || !builder ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, modulus.get()) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, exponent.get()) != 1) {
+    return nullptr;
+  }
+  return KeyFromParams("RSA", builder.get(), EVP_PKEY_PUBLIC_KEY);
+}
+
+PkeyPtr Ed25519PublicKey(std::string_view x) {
+  PkeyPtr key(EVP_PKEY_new_raw_public_key_ex(nullptr, "ED25519", nullptr, Bytes(x), x.size()));
+  if (!key) ERR_clear_error();
+  return key;
+}
+
+}  // namespace aegis::crypto
