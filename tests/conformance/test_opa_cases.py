@@ -25,9 +25,9 @@ CASES = 2400  # in OPA 1.22.2
 KINDS = {
     "ArrayAppend", "AssignInt", "AssignVarOnce", "AssignVar", "Block", "Break", "CallDynamic",
     "Call", "Dot", "Equal", "IsArray", "IsDefined", "IsObject", "IsSet", "IsUndefined", "Len",
-    "MakeArray", "MakeNull", "MakeNumberInt", "MakeNumberRef", "MakeObject", "MakeSet", "NotEqual", "Not",
-    "ObjectInsertOnce", "ObjectInsert", "ObjectMerge", "ResetLocal", "ResultSetAdd", "ReturnLocal",
-    "Scan", "SetAdd", "With",
+    "MakeArray", "MakeNull", "MakeNumberInt", "MakeNumberRef", "MakeObject", "MakeSet", "NotEqual",
+    "Not", "ObjectInsertOnce", "ObjectInsert", "ObjectMerge", "ResetLocal", "ResultSetAdd",
+    "ReturnLocal", "Scan", "SetAdd", "With",
 }  # fmt: skip
 
 

@@ -144,20 +144,18 @@ BigFloat::BigFloat(Value number) {
   mpz_class digits;
   int64_t power;
   Digits(number, digits, power);
-  if (digits == 0) {
-    negative_ = !number.is_int() && number.big_number()->negative;
-    return;
-  }
-  if (power >= 0) {
-    *this = Round(digits * Power(10, static_cast<uint64_t>(power)), 0);
-    return;
-  }
+  *this = FromDecimal(digits, power);
+  if (digits == 0) negative_ = !number.is_int() && number.big_number()->negative;
+}
+
+BigFloat BigFloat::FromDecimal(const mpz_class& digits, int64_t power) {
+  if (power >= 0) return Round(digits * Power(10, static_cast<uint64_t>(power)), 0);
   const mpz_class divisor = Power(10, static_cast<uint64_t>(-power));
   const int64_t shift = std::max<int64_t>(0, kBits + 2 + BitLength(divisor) - BitLength(digits));
   const mpz_class shifted = ShiftLeft(digits, static_cast<uint64_t>(shift));
   const mpz_class quotient = shifted / divisor;
   const bool more = quotient * divisor != shifted;
-  *this = Round(quotient, -shift, more);
+  return Round(quotient, -shift, more);
 }
 
 mpz_class BigFloat::Exact() const {

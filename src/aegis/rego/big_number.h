@@ -25,6 +25,8 @@ class BigFloat {
  public:
   BigFloat() = default;  // zero
   explicit BigFloat(Value number);
+  // digits × 10^power.
+  static BigFloat FromDecimal(const mpz_class& digits, int64_t power);
   // integer × 2^exponent; `more`: something is lost below it.
   static BigFloat Round(const mpz_class& integer, int64_t exponent, bool more = false);
 

@@ -89,15 +89,22 @@ std::span<const Builtin> CidrBuiltins();
 std::span<const Builtin> CompareBuiltins();
 std::span<const Builtin> EncodingBuiltins();
 std::span<const Builtin> FormatBuiltins();
+std::span<const Builtin> GlobBuiltins();
+std::span<const Builtin> GraphBuiltins();
+std::span<const Builtin> JsonEditBuiltins();
 std::span<const Builtin> ObjectBuiltins();
 std::span<const Builtin> PatternBuiltins();
 std::span<const Builtin> SetBuiltins();
 std::span<const Builtin> StringBuiltins();
 std::span<const Builtin> TimeBuiltins();
 std::span<const Builtin> TypeBuiltins();
+std::span<const Builtin> UnitBuiltins();
+std::span<const Builtin> UriBuiltins();
+std::span<const Builtin> UuidBuiltins();
+std::span<const Builtin> VersionBuiltins();
 
-// Loads the time zone of that name, if there is one, for all Vms of the process, so that evaluations
-// read no files.
+// Loads the time zone of that name, if there is one, for all Vms of the process, so that
+// evaluations read no files.
 void WarmTimeZone(std::string_view name);
 
 std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> NewBuiltinCaches();

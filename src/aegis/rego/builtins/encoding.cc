@@ -214,6 +214,76 @@ Value JsonMarshal(BuiltinContext& context, const Value* args) {
   return String(context, out);
 }
 
+// Go's json.Indent: JSON without spaces on many lines, all but the first of which start with
+// `prefix`. False when the text becomes too long.
+bool Indent(std::string_view json, std::string_view prefix, std::string_view indent,
+            std::string& out) {
+  constexpr size_t kMaxText = size_t{64} << 20;
+  size_t depth = 0;
+  const auto break_line = [&] {
+    out += '\n';
+    out += prefix;
+    for (size_t i = 0; i < depth; ++i) out += indent;
+  };
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string || c == '"') {
+      out += c;
+      if (c == '\\') {
+        out += json[++i];
+      } else if (c == '"') {
+        in_string = !in_string;
+      }
+    } else if (c == '{' || c == '[') {
+      out += c;
+      if (json[i + 1] == c + 2) {
+        out += json[++i];  // nothing between the brackets
+      } else {
+        ++depth;
+        break_line();
+      }
+    } else if (c == '}' || c == ']') {
+      --depth;
+      break_line();
+      out += c;
+    } else {
+      out += c;
+      if (c == ',') break_line();
+      if (c == ':') out += ' ';
+    }
+    if (out.size() > kMaxText || depth * indent.size() > kMaxText) return false;
+  }
+  return true;
+}
+
+Value JsonMarshalWithOptions(BuiltinContext& context, const Value* args) {
+  AEGIS_TYPED_ARG(1, is_object, "object");
+  std::string_view prefix, indent = "\t";
+  bool formatted = false, pretty = false, pretty_given = false;
+  for (const Member& option : args[1].members()) {
+    const std::string_view name = option.key.string_value();
+    if (name == "pretty" && option.value.is_bool()) {
+      pretty = option.value.is_true();
+      pretty_given = true;
+    } else if ((name == "prefix" || name == "indent") && option.value.is_string()) {
+      (name == "prefix" ? prefix : indent) = option.value.string_value();
+      formatted = true;
+    } else {
+      return context.TypeError("operand 2 has an unknown key or a value of the wrong type: " +
+                               ToJson(option.key));
+    }
+  }
+  if (!context.Charge(internal::Weight(args[0]) / 4)) return Value();
+  std::string json;
+  internal::AppendGoJson(args[0], json);
+  if (!(pretty_given ? pretty : formatted)) return String(context, json);
+  std::string out(prefix);
+  if (!Indent(json, prefix, indent, out)) return context.Error("the text becomes too long");
+  if (!context.Charge(out.size() / 64)) return Value();
+  return String(context, out);
+}
+
 constexpr json::Limits kJsonLimits{
     .max_bytes = size_t{64} << 20, .max_depth = 500, .max_values = size_t{8} << 20};
 
@@ -246,6 +316,7 @@ constexpr Builtin kBuiltins[] = {
     {"urlquery.encode_object", 1, QueryEncodeObject},
     {"urlquery.decode_object", 1, QueryDecodeObject},
     {"json.marshal", 1, JsonMarshal},
+    {"json.marshal_with_options", 2, JsonMarshalWithOptions},
     {"json.unmarshal", 1, JsonUnmarshal},
     {"json.is_valid", 1, JsonIsValid},
 };

@@ -208,6 +208,51 @@ void AppendQuoted(std::string& out, std::string_view text) {
   }
 }
 
+// "urn:<[0-9]+>:x" with the delimiters < and >: what is between them is a pattern, all else stands
+// for itself. Not a valid pattern when a part is none.
+std::string FromTemplate(std::string_view text, char open, char close) {
+  constexpr std::string_view kInvalid = "(";
+  std::string out = "^";
+  int level = 0;
+  size_t begin = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == open) {
+      if (++level > 1) continue;
+      AppendQuoted(out, text.substr(begin, i - begin));
+      begin = i + 1;
+    } else if (text[i] == close) {
+      if (--level < 0) break;
+      if (level > 0) continue;
+      const std::string part = FromGo(text.substr(begin, i - begin));
+      if (!RE2(part, RE2::Quiet).ok()) return std::string(kInvalid);
+      out += "(" + part + ")";
+      begin = i + 1;
+    }
+  }
+  if (level != 0) return std::string(kInvalid);
+  AppendQuoted(out, text.substr(begin));
+  return out + "$";
+}
+
+Value TemplateMatch(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text_template, 0);
+  AEGIS_STRING_ARG(text, 1);
+  AEGIS_STRING_ARG(open, 2);
+  AEGIS_STRING_ARG(close, 3);
+  if (open.size() != 1 || close.size() != 1) {
+    return context.Error("a delimiter has to be exactly one character long");
+  }
+  std::string key = "template:";
+  key.append(open).append(close).append(text_template);
+  std::string problem;
+  const RE2* regex = context.caches().Pattern(
+      key, [&] { return FromTemplate(text_template, open[0], close[0]); }, problem);
+  if (regex == nullptr) {
+    return context.Error("unbalanced delimiters or an invalid pattern in the template");
+  }
+  return Value::Bool(regex->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+}
+
 // A glob of github.com/gobwas/glob as a pattern of RE2: * and ? do not pass a separator, ** does;
 // [abc], [!a-z], {x,y}, and \ before a character that stands for itself.
 class GlobTranslator {
@@ -347,6 +392,7 @@ constexpr Builtin kBuiltins[] = {
     {"regex.find_all_string_submatch_n", 3, FindAllSubmatchN},
     {"regex.split", 2, Split},
     {"regex.replace", 3, Replace},
+    {"regex.template_match", 4, TemplateMatch},
     {"glob.match", 3, GlobMatch},
     {"glob.quote_meta", 1, GlobQuoteMeta},
 };

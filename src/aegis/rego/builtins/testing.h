@@ -1,0 +1,64 @@
+// Calls builtins by name, for tests.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "aegis/rego/builtins/builtin.h"
+#include "aegis/rego/builtins/text.h"
+
+namespace aegis::rego {
+
+struct CallLimits {
+  int64_t steps = 1'000'000;
+  size_t bytes = size_t{64} << 20;
+  int64_t time_unix_ns = 1'700'000'000'000'000'000;
+};
+
+// {"$set": [...]} anywhere in JSON stands for a set.
+inline Value WithSets(Arena& arena, Value value) {
+  if (value.is_array()) {
+    ArrayBuilder array(arena);
+    for (const Value element : value.elements()) array.Add(WithSets(arena, element));
+    return array.Build();
+  }
+  if (!value.is_object()) return value;
+  if (const Value elements = value.Get("$set"); elements.is_array()) {
+    SetBuilder set(arena);
+    for (const Value element : elements.elements()) set.Add(WithSets(arena, element));
+    return set.Build();
+  }
+  ObjectBuilder object(arena);
+  for (const Member& member : value.members())
+    object.Add(member.key, WithSets(arena, member.value));
+  return object.Build();
+}
+
+// The result as Rego text, "undefined", "error", "type error", "steps" or "memory". `arguments`: a
+// JSON array.
+inline std::string CallBuiltin(std::string_view name, std::string_view arguments,
+                               const CallLimits& limits = {}) {
+  Arena inputs;
+  const Result<Value> parsed = ParseJson(arguments, inputs);
+  if (!parsed) return parsed.error().ToString();
+  const Builtin* builtin = FindBuiltin(name);
+  if (builtin == nullptr) return "no such builtin";
+  if (parsed->size() != builtin->arity) return "wrong number of arguments";
+  const Value values = WithSets(inputs, *parsed);
+  Arena arena(16 * 1024, limits.bytes);
+  int64_t steps = limits.steps;
+  const auto caches = NewBuiltinCaches();
+  BuiltinContext context(arena, *caches, limits.time_unix_ns, steps);
+  const Value result = builtin->function(context, values.elements().data());
+  if (steps < 0) return "steps";
+  if (arena.exhausted()) return "memory";
+  if (!result.is_undefined()) {
+    std::string text;
+    AppendRegoText(text, result);
+    return text;
+  }
+  if (!context.has_error()) return "undefined";
+  return context.is_type_error() ? "type error" : "error";
+}
+
+}  // namespace aegis::rego
