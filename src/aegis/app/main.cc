@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   aegis::cli::AddToolCommands(root, context);
   aegis::cli::AddPolicyCommands(root, context);
   aegis::cli::AddDecideCommand(root, context);
+  aegis::cli::AddRegoCommand(root, context);
   aegis::cli::AddAuditCommands(root, context);
   aegis::cli::AddDoctorCommand(root, context);
   aegis::cli::AddCompletionCommand(root, context);

@@ -18,6 +18,7 @@ void AddPolicyCommands(
     CLI::App& root,
     Context& context);  // policy validate|test|compile|schema|diff|publish|list|show
 void AddDecideCommand(CLI::App& root, Context& context);      // decide
+void AddRegoCommand(CLI::App& root, Context& context);        // rego eval
 void AddAuditCommands(CLI::App& root, Context& context);      // audit tail|search|show
 void AddDoctorCommand(CLI::App& root, Context& context);      // doctor
 void AddCompletionCommand(CLI::App& root, Context& context);  // completion bash|zsh|fish

@@ -1,10 +1,10 @@
 // aegis decide: what a policy says of a call, without a server.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
 
 #include "aegis/base/clock.h"
 #include "aegis/base/file.h"
+#include "aegis/cli/bundle_file.h"
 #include "aegis/cli/commands.h"
 #include "aegis/cli/context.h"
 #include "aegis/cli/policy_files.h"
@@ -36,18 +36,14 @@ struct Loaded {
 };
 
 Result<Loaded> Load(const Flags& flags) {
-  std::string bytes;
+  rego::Bundle bundle;
   if (flags.bundle.empty()) {
     AEGIS_TRY(const policy::PolicySet policies, LoadPolicies(flags.policies));
-    AEGIS_TRY(bytes, policy::CompileToBundle(policies, "local", nullptr));
+    AEGIS_TRY(const std::string bytes, policy::CompileToBundle(policies, "local", nullptr));
+    AEGIS_TRY(bundle, rego::ReadBundle(bytes, nullptr));
   } else {
-    AEGIS_TRY(bytes, ReadFile(flags.bundle));
+    AEGIS_TRY(bundle, ReadPlannedBundle(flags.bundle, {std::string(policy::kEntrypoint)}));
   }
-  AEGIS_TRY(rego::Bundle bundle, rego::ReadBundle(bytes, nullptr));
-  if (bundle.plan_json.empty())
-    return Fail(
-        Code::kFailedPrecondition, "bundle_no_plan",
-        flags.bundle + " has no plan.json; build it with `opa build -t plan -e aegis/decision`");
   Loaded loaded;
   AEGIS_TRY(loaded.program, rego::Program::Load(bundle.plan_json, bundle.data_json));
   const std::optional<uint32_t> entrypoint = loaded.program->FindEntrypoint(policy::kEntrypoint);
@@ -98,21 +94,12 @@ Result<std::string> WithDefaults(std::string text, rego::Value input) {
   return text + "}";
 }
 
-Result<std::string> ReadInput(const std::string& path) {
-  if (path != "-") return ReadFile(path, kMaxInputBytes);
-  std::string text(std::istreambuf_iterator<char>(std::cin), {});
-  if (text.size() > kMaxInputBytes)
-    return Fail(Code::kResourceExhausted, "file_too_large", "standard input: larger than 16 MiB");
-  return text;
-}
-
 Result<int> DecideOne(const Context& context, const Flags& flags, const Loaded& loaded) {
-  AEGIS_TRY(const std::string raw, ReadInput(flags.input));
+  AEGIS_TRY(const std::string raw, ReadFileOrStdin(flags.input, kMaxInputBytes));
   // The strict parse of what was given comes first, so that e.g. a duplicate key is refused.
   Arena arena;
   const auto parsed = rego::ParseJson(raw, arena);
-  if (!parsed)
-    return Fail(Annotate(parsed.error(), flags.input == "-" ? "standard input" : flags.input));
+  if (!parsed) return Fail(Annotate(parsed.error(), NameOf(flags.input)));
   AEGIS_TRY(const std::string input, WithDefaults(raw, *parsed));
   if (flags.explain) {
     AEGIS_TRY(const decision::Explanation explanation,

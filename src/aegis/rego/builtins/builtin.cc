@@ -1,5 +1,6 @@
 #include "aegis/rego/builtins/builtin.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace aegis::rego {
@@ -9,7 +10,9 @@ Value BuiltinContext::WrongType(int operand, std::string_view wanted, Value got)
                    " but got " + std::string(TypeName(got.type())));
 }
 
-const Builtin* FindBuiltin(std::string_view name) {
+namespace {
+
+const std::unordered_map<std::string_view, const Builtin*>& Table() {
   static const auto* const table = [] {
     auto* all = new std::unordered_map<std::string_view, const Builtin*>();
     for (const std::span<const Builtin> family :
@@ -22,8 +25,21 @@ const Builtin* FindBuiltin(std::string_view name) {
     }
     return all;
   }();
-  const auto found = table->find(name);
-  return found == table->end() ? nullptr : found->second;
+  return *table;
+}
+
+}  // namespace
+
+const Builtin* FindBuiltin(std::string_view name) {
+  const auto found = Table().find(name);
+  return found == Table().end() ? nullptr : found->second;
+}
+
+std::vector<std::string_view> BuiltinNames() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, builtin] : Table()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace aegis::rego

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aegis/base/arena.h"
 #include "aegis/rego/value.h"
@@ -80,6 +81,8 @@ inline constexpr int kMaxBuiltinArity = 8;
 
 // nullptr: not supported (yet).
 const Builtin* FindBuiltin(std::string_view name);
+// Of all that there are, sorted.
+std::vector<std::string_view> BuiltinNames();
 
 // The families.
 std::span<const Builtin> AggregateBuiltins();
