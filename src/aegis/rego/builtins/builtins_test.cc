@@ -247,7 +247,7 @@ TEST(Encoding, JsonWithOptions) {
       {"json.marshal_with_options", R"([[1,2], {"other":1}])", "type error"},
   });
   // The product of depth and indent is bounded.
-  const std::string deep = Repeat("[", 400) + "1" + Repeat("]", 400);
+  const std::string deep = Repeat("[", 60) + "[1,2,3,4]" + Repeat("]", 60);
   ExpectAll({{"json.marshal_with_options",
               "[" + deep + R"(,{"indent":")" + Repeat(" ", 1 << 19) + "\"}]", "error"}});
 }
