@@ -81,4 +81,34 @@ std::optional<std::string> Base64UrlDecode(std::string_view text) {
   return Decode(text, kUrlReverse);
 }
 
+std::optional<std::string> Base64DecodeAsGo(std::string_view text, Base64Form form) {
+  const bool padded = form == Base64Form::kStandard || form == Base64Form::kUrl;
+  const bool url = form == Base64Form::kUrl || form == Base64Form::kUrlUnpadded;
+  const std::array<int8_t, 256>& reverse = url ? kUrlReverse : kStandardReverse;
+  std::string out;
+  out.reserve(text.size() / 4 * 3 + 3);
+  uint32_t group = 0;
+  int digits = 0, padding = 0;
+  for (const char c : text) {
+    if (c == '\r' || c == '\n') continue;
+    if (c == '=' && padded) {
+      if (digits < 2 || digits + ++padding > 4) return std::nullopt;
+      continue;
+    }
+    const int value = reverse[static_cast<uint8_t>(c)];
+    if (value < 0 || padding > 0) return std::nullopt;
+    group = group << 6 | static_cast<uint32_t>(value);
+    if (++digits == 4) {
+      for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(group >> shift);
+      group = 0;
+      digits = 0;
+    }
+  }
+  if (digits == 0) return out;
+  if (digits == 1 || (padded && digits + padding != 4)) return std::nullopt;
+  group <<= 6 * (4 - digits);
+  for (int i = 0; i < digits - 1; ++i) out += static_cast<char>(group >> (16 - 8 * i));
+  return out;
+}
+
 }  // namespace aegis::crypto

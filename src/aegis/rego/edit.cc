@@ -1,5 +1,9 @@
 #include "aegis/rego/edit.h"
 
+#include <vector>
+
+#include "aegis/rego/number.h"
+
 namespace aegis::rego::internal {
 
 Edit Upsert(Arena& arena, Value base, std::span<const Value> path, Value value, Value& out) {
@@ -35,6 +39,39 @@ Edit Merge(Arena& arena, Value a, Value b, Value& out) {
   }
   out = merged;
   return Edit::kOk;
+}
+
+Value CopyOf(Arena& arena, Value value) {
+  switch (value.type()) {
+    case Type::kString:
+      return MakeString(arena, value.string_value());
+    case Type::kNumber: {
+      if (value.is_int()) return value;
+      char buffer[24];
+      return MakeNumber(arena, NumberText(value, buffer));
+    }
+    case Type::kArray: {
+      ArrayBuilder copy(arena, value.size());
+      for (const Value element : value.elements()) copy.Add(CopyOf(arena, element));
+      return copy.Build();
+    }
+    case Type::kSet: {
+      SetBuilder copy(arena, value.size());
+      for (const Value element : value.elements()) copy.Add(CopyOf(arena, element));
+      return copy.Build();
+    }
+    case Type::kObject: {
+      std::vector<Member> members;
+      members.reserve(value.size());
+      for (const Member& member : value.members()) {
+        members.push_back({CopyOf(arena, member.key), CopyOf(arena, member.value)});
+        if (members.back().key.is_undefined()) return Value();
+      }
+      return MakeObject(arena, members);
+    }
+    default:
+      return value;
+  }
 }
 
 }  // namespace aegis::rego::internal

@@ -53,6 +53,8 @@ class BuiltinContext {
     return true;
   }
 
+  int64_t steps_left() const { return steps_left_; }
+
   bool has_error() const { return !error_.empty(); }
   bool is_type_error() const { return is_type_error_; }
   const std::string& error() const { return error_; }
@@ -94,7 +96,10 @@ std::span<const Builtin> EncodingBuiltins();
 std::span<const Builtin> FormatBuiltins();
 std::span<const Builtin> GlobBuiltins();
 std::span<const Builtin> GraphBuiltins();
+std::span<const Builtin> HashBuiltins();
 std::span<const Builtin> JsonEditBuiltins();
+std::span<const Builtin> JwtBuiltins();
+std::span<const Builtin> JwtVerifyBuiltins();
 std::span<const Builtin> ObjectBuiltins();
 std::span<const Builtin> PatternBuiltins();
 std::span<const Builtin> SetBuiltins();

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "absl/time/time.h"
+#include "aegis/rego/builtins/token_cache.h"
 #include "aegis/rego/hash.h"
 
 namespace aegis::rego {
@@ -36,6 +37,8 @@ class BuiltinCaches {
   // The zone of an IANA name, nullptr when there is none. "" is UTC.
   const absl::TimeZone* Zone(std::string_view name);
 
+  TokenCache& tokens() { return tokens_; }
+
  private:
   // Together with the memory of one pattern this bounds what hostile patterns can take.
   static constexpr size_t kSlots = 256;
@@ -51,6 +54,7 @@ class BuiltinCaches {
 
   std::array<Slot, kSlots> slots_;
   std::unordered_map<std::string, absl::TimeZone> zones_;
+  TokenCache tokens_;
 };
 
 }  // namespace aegis::rego

@@ -1,0 +1,73 @@
+// What io.jwt keeps between calls: parsed keys, and tokens whose signature was checked. One per Vm,
+// bounded; only what follows from token and keys alone is kept, so that expiry, issuer and audience
+// are judged on each call, and what is found here costs an evaluation the same steps as finding it
+// out did.
+//
+// Internal to the rego library.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aegis/base/arena.h"
+#include "aegis/crypto/jwt_key.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::rego {
+
+using JwtKeys = std::vector<crypto::JwtKey>;
+
+class TokenCache {
+ public:
+  // The keys of a certificate, public key, JWK or JWKS. Errors: as JwtKey::ParsePublic.
+  Result<std::shared_ptr<const JwtKeys>> Keys(std::string_view text);
+
+  // Everything that the answer depends on.
+  struct Question {
+    std::string_view function;  // a literal
+    std::string_view alg;       // the constraint of decode_verify
+    std::string_view token;
+    std::string_view secret;                // one of these two
+    std::shared_ptr<const JwtKeys> keys{};  // from this cache
+  };
+  struct Answer {
+    bool valid = false;
+    Value header, payload;  // of decode_verify, when valid; valid until the next Remember
+    uint64_t cost = 0;      // steps
+  };
+  const Answer* Find(const Question& question) const;
+  // Copies what it keeps.
+  void Remember(const Question& question, const Answer& answer);
+
+ private:
+  static constexpr size_t kKeySlots = 16;
+  static constexpr size_t kMaxKeyBytes = 32 * 1024;
+  static constexpr size_t kTokenSlots = 1024;
+  static constexpr size_t kMaxTokenBytes = 8 * 1024;
+  static constexpr size_t kMaxBytes = size_t{4} << 20;  // of all entries; then all are dropped
+
+  struct KeySlot {
+    std::string text;
+    std::shared_ptr<const JwtKeys> keys;
+  };
+  struct Entry {
+    std::string_view function;
+    std::string alg, token, secret;
+    std::shared_ptr<const JwtKeys> keys;
+    Answer answer;
+    Arena arena{1024, 128 * 1024};
+  };
+  static size_t SlotOf(const Question& question);
+  static size_t Bytes(const Entry& entry);
+
+  std::array<KeySlot, kKeySlots> keys_;
+  std::vector<std::unique_ptr<Entry>> tokens_;  // kTokenSlots once one is kept
+  size_t bytes_ = 0;
+};
+
+}  // namespace aegis::rego
