@@ -5,6 +5,7 @@
 //	regoc plan   --out plan.json [--entrypoint aegis/decision] DIR
 //	regoc oracle [--key PUB.pem [--alg ES256] [--scope S]] [--rego DIR] < pairs.jsonl > decisions.jsonl
 //	regoc cases > cases.jsonl
+//	regoc programs < programs.jsonl > planned.jsonl
 //	regoc compile < request.json > plan.json
 //	regoc bench  --bundle B --inputs FILE.jsonl [--seconds 3] [--runs 3] [--query Q] [--read-ast]
 package main
@@ -46,6 +47,8 @@ func run(args []string) error {
 		return runCompile(args[1:], os.Stdin, os.Stdout)
 	case "oracle":
 		return runOracle(args[1:], os.Stdin, os.Stdout)
+	case "programs":
+		return runPrograms(args[1:], os.Stdin, os.Stdout)
 	case "cases":
 		return runCases(args[1:], os.Stdout)
 	case "bench":

@@ -5,6 +5,7 @@
 
 #include "aegis/json/parser.h"
 #include "aegis/json/writer.h"
+#include "aegis/rego/edit.h"
 #include "aegis/rego/number.h"
 #include "aegis/rego/string_pool.h"
 #include "aegis/rego/table.h"
@@ -128,9 +129,8 @@ Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& lim
 std::vector<std::pair<std::string, Value>> NamedMembers(Value object) {
   std::vector<std::pair<std::string, Value>> named;
   for (const Member& member : object.members()) {
-    named.emplace_back(
-        member.key.is_string() ? std::string(member.key.string_value()) : ToJson(member.key),
-        member.value);
+    auto& [name, value] = named.emplace_back(std::string(member.key.string_value()), member.value);
+    if (!member.key.is_string()) internal::AppendGoJson(member.key, name);
   }
   std::stable_sort(named.begin(), named.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -110,6 +110,9 @@ Value Absolute(BuiltinContext& context, const Value* args) {
   return FromFloat(context.arena(), BigFloat(args[0]).Absolute());
 }
 
+// OPA makes a float with as many bits as the integer needs: all its digits are printed.
+bool IsLong(const mpz_class& whole) { return mpz_sizeinbase(whole.get_mpz_t(), 2) > 64; }
+
 enum class Rounding { kNearest, kUp, kDown };
 
 template <Rounding rounding>
@@ -122,9 +125,13 @@ Value Rounded(BuiltinContext& context, const Value* args) {
     const BigFloat half = BigFloat::Round(1, -1);
     const BigFloat moved =
         value.negative() ? BigFloat::Subtract(value, half) : BigFloat::Add(value, half);
-    result = BigFloat::Round(moved.Truncated(), 0);
+    const mpz_class whole = moved.Truncated();
+    if (IsLong(whole)) return FromInteger(context.arena(), whole);
+    result = BigFloat::Round(whole, 0);
   } else {
-    result = BigFloat::Round(value.Truncated(), 0);
+    const mpz_class whole = value.Truncated();
+    if (IsLong(whole)) return FromInteger(context.arena(), whole);
+    result = BigFloat::Round(whole, 0);
     const BigFloat one = BigFloat::Round(1, 0);
     // As OPA does it: what was cut off to zero has lost its sign.
     if (rounding == Rounding::kUp && !result.negative() && BigFloat::Compare(value, result) != 0) {
