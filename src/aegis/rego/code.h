@@ -15,25 +15,27 @@
 namespace aegis::rego::internal {
 
 // a and b are operands: a register of the frame when not negative, else constant number ~operand.
-// c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if it
-// is the result, becomes undefined.
+// c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if
+// it is the result, becomes undefined.
 enum class OpCode : uint8_t {
-  kMove,              // c = a
-  kMoveOnce,          // c = a; conflict when c is defined and different; then to jump, if there is one
-                      // and a is defined
-  kDot,               // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
-  kTypeIs,            // c = whether the type of a is `flag`, or jump
-  kEqual,             // jump unless a == b
-  kNotEqual,          // jump unless a != b
-  kIsType,            // jump unless the type of a is `flag`
-  kIsDefined,         // jump unless a is defined
-  kIsUndefined,       // jump unless a is undefined
-  kLen,               // c = size of a, or jump when undefined
-  kMakeArray,         // c = [], room for `extra`
-  kMakeObject,        // c = {}
-  kMakeSet,           // c = set()
-  kArrayAppend,       // c = c + [a]
-  kObjectInsert,      // c[b] = a
+  kMove,          // c = a
+  kMoveJump,      // c = a; to jump
+  kMoveOnce,      // c = a; conflict when c is defined and different; then to jump, if there is one
+                  // and a is defined
+  kDot,           // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
+  kLoad,          // c = a[b] or undefined; extra as in kDot
+  kTypeIs,        // c = whether the type of a is `flag`, or jump
+  kEqual,         // jump unless a == b
+  kNotEqual,      // jump unless a != b
+  kIsType,        // jump unless the type of a is `flag`
+  kIsDefined,     // jump unless a is defined
+  kIsUndefined,   // jump unless a is undefined
+  kLen,           // c = size of a, or jump when undefined
+  kMakeArray,     // c = [], room for `extra`
+  kMakeObject,    // c = {}
+  kMakeSet,       // c = set()
+  kArrayAppend,   // c = c + [a]
+  kObjectInsert,  // c[b] = a
   kObjectInsertOnce,  // c[b] = a; conflict when it is there and different
   kObjectMerge,       // c = a and b merged, a's scalars count; conflict unless both are objects
   kSetAdd,            // c = c + {a}
@@ -48,6 +50,9 @@ enum class OpCode : uint8_t {
   kCompareJump,  // jump unless a and b compare as `flag` says, or one is undefined
   kWithBegin,    // b = old c; c = a, or c with a at path `extra`; or jump
   kWithEnd,      // c = b
+  kSwitch,       // to the first case of switch `extra` for the `count` subjects from a on, else to
+                 // jump; b and b+1 keep where it is
+  kNextCase,     // to the next case of switch `extra` from number c on, else to jump
   kReturn,       // returns a
   kHalt,         // ends the plan
   kNop,          // only between the passes of the optimizer
@@ -68,6 +73,23 @@ struct Op {
   uint32_t extra = kNone;
 };
 static_assert(sizeof(Op) == 24);
+
+// A run of rules of which those are evaluated that a look-up of their equalities finds. A case is
+// such a rule; a subject is what several rules compare with a constant. Constants have numbers from
+// 1 on, by subject.
+struct Switch {
+  static constexpr size_t kMaxSubjects = 4;
+  struct Case {
+    uint32_t entry = 0;                      // its op
+    uint32_t wanted[kMaxSubjects - 1] = {};  // numbers for the subjects but the first; 0: any
+  };
+  std::vector<Case> cases;     // in order
+  std::vector<Value> numbers;  // by subject: an object, constant to number
+  std::vector<uint32_t>
+      starts;                   // by number of the first subject: where its cases begin in `lists`;
+                                // from [0] on those that do not ask for it; [last]: the end
+  std::vector<uint32_t> lists;  // indices into `cases`, ascending within a list
+};
 
 struct Function {
   std::string name;
@@ -91,9 +113,10 @@ struct ByteCode {
   std::vector<Function> functions;
   std::vector<Entrypoint> entrypoints;
   std::vector<const Builtin*> builtins;
-  std::vector<int32_t> args;                          // operands of calls
-  std::vector<Value> constants;                       // constant i is constants[size - 1 - i]
-  std::vector<std::vector<Value>> paths;              // of kWithBegin
+  std::vector<int32_t> args;              // operands of calls
+  std::vector<Value> constants;           // constant i is constants[size - 1 - i]
+  std::vector<std::vector<Value>> paths;  // of kWithBegin
+  std::vector<Switch> switches;
   std::unordered_map<std::string, uint32_t> dynamic;  // joined path -> function
   Value data;
 

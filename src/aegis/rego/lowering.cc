@@ -89,6 +89,7 @@ class Pools {
     return found->second;
   }
   internal::ByteCode& code() { return code_; }
+  Arena& arena() { return arena_; }
 
  private:
   static constexpr int32_t kUnset = 0;
@@ -521,8 +522,12 @@ Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string&
     int32_t Member(int32_t source, int32_t key) override {
       return pools.PartConstant(pools.Constant(source).Get(pools.Constant(key)));
     }
+    Arena& arena() override { return pools.arena(); }
+    size_t switch_count() const override { return pools.code().switches.size(); }
+    void AddSwitch(Switch made) override { pools.code().switches.push_back(std::move(made)); }
     Pools& pools;
   } folding(pools);
+  const size_t switches = code.switches.size();
   Optimize(lowering.ops(), code.args, lowering.registers(), folding, function);
   function.entry = static_cast<uint32_t>(code.ops.size());
   if (code.ops.size() + lowering.ops().size() > limits.max_ops) {
@@ -531,10 +536,14 @@ Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string&
   }
   for (Op op : lowering.ops()) {
     if (op.jump != kNone) op.jump += function.entry;
-    if (op.code == OpCode::kDot && op.b < 0 && pools.Constant(op.b).is_string()) {
+    if ((op.code == OpCode::kDot || op.code == OpCode::kLoad) && op.b < 0 &&
+        pools.Constant(op.b).is_string()) {
       op.extra = SlotHash(HashString(pools.Constant(op.b).string_value()));
     }
     code.ops.push_back(op);
+  }
+  for (size_t i = switches; i < code.switches.size(); ++i) {
+    for (Switch::Case& one : code.switches[i].cases) one.entry += function.entry;
   }
   code.functions.push_back(std::move(function));
   return Ok();

@@ -211,6 +211,60 @@ class Vm::Machine {
     return true;
   }
 
+  // What a switch keeps in its two registers: how far it is in the list of the first subject's
+  // number and in the list of the cases that do not ask for it, and the numbers of the others.
+  struct CaseCursor {
+    uint32_t listed, listed_end;
+    uint32_t others, others_end;
+    uint32_t numbers[4];
+  };
+  static_assert(sizeof(CaseCursor) == 2 * sizeof(Value));
+
+  void FindCases(const internal::Switch& choice, const int32_t* operands, const Value* registers,
+                 Value* state) {
+    CaseCursor cursor{};
+    for (size_t i = 0; i < choice.numbers.size(); ++i) {
+      const Value& subject = (operands[i] >= 0 ? registers : code_->constants_end())[operands[i]];
+      ChargeFor(subject);
+      Value other;
+      const Value* const number = Lookup(choice.numbers[i], subject, kNone, other);
+      // No case asks for UINT32_MAX.
+      cursor.numbers[i] = number != nullptr ? static_cast<uint32_t>(number->bits()) : UINT32_MAX;
+    }
+    cursor.others = choice.starts[0];
+    cursor.others_end = choice.starts[1];
+    if (cursor.numbers[0] != UINT32_MAX) {
+      cursor.listed = choice.starts[cursor.numbers[0]];
+      cursor.listed_end = choice.starts[cursor.numbers[0] + 1];
+    }
+    std::memcpy(static_cast<void*>(state), &cursor, sizeof(cursor));
+  }
+
+  // The op of the next case from number `from` on that may hold, or kNone.
+  static uint32_t NextCase(const internal::Switch& choice, uint32_t from, Value* state) {
+    CaseCursor cursor;
+    std::memcpy(&cursor, static_cast<const void*>(state), sizeof(cursor));
+    uint32_t entry = kNone;
+    while (entry == kNone) {
+      const uint32_t listed =
+          cursor.listed < cursor.listed_end ? choice.lists[cursor.listed] : kNone;
+      const uint32_t other =
+          cursor.others < cursor.others_end ? choice.lists[cursor.others] : kNone;
+      if (listed == kNone && other == kNone) break;
+      const uint32_t number = std::min(listed, other);
+      ++(listed < other ? cursor.listed : cursor.others);
+      const internal::Switch::Case& found = choice.cases[number];
+      bool may_hold = number >= from;
+      for (size_t i = 1; i < choice.numbers.size(); ++i) {
+        const uint32_t wanted = found.wanted[i - 1];
+        may_hold = may_hold && (wanted == 0 || wanted == cursor.numbers[i]);
+      }
+      if (may_hold) entry = found.entry;
+    }
+    std::memcpy(static_cast<void*>(state), &cursor, sizeof(cursor));
+    return entry;
+  }
+
   void PushScope() {
     scopes_.push_back({scope_, undo_.size()});
     scope_ = ++next_scope_;
@@ -314,6 +368,12 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         ++op;
         continue;
       }
+      case OpCode::kMoveJump: {
+        const Value value = get(op->a);
+        Share(value);
+        registers[op->c] = value;
+        break;
+      }
       case OpCode::kMoveOnce: {
         const Value value = get(op->a);
         Value& target = registers[op->c];
@@ -335,6 +395,13 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           break;
         }
         registers[op->c] = *found;
+        ++op;
+        continue;
+      }
+      case OpCode::kLoad: {
+        Value other;
+        const Value* const found = Lookup(get(op->a), get(op->b), op->extra, other);
+        registers[op->c] = found == nullptr ? Value() : *found;
         ++op;
         continue;
       }
@@ -516,6 +583,17 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           return false;
         registers = frame;
         op = ops + callee->entry;
+        continue;
+      }
+      case OpCode::kSwitch:
+        FindCases(code_->switches[op->extra], code_->args.data() + op->a, registers,
+                  registers + op->b);
+        [[fallthrough]];
+      case OpCode::kNextCase: {
+        const uint32_t entry =
+            NextCase(code_->switches[op->extra], static_cast<uint32_t>(op->c), registers + op->b);
+        if (entry == kNone) break;
+        op = ops + entry;
         continue;
       }
       case OpCode::kReturn: {

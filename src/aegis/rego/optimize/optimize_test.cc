@@ -1,0 +1,283 @@
+// What the passes promise: the same results as the plan, in fewer steps. Rules are written as
+// OPA's planner writes them.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "aegis/rego/code.h"
+#include "aegis/rego/plan_text.h"
+#include "aegis/rego/program.h"
+#include "aegis/rego/vm.h"
+
+namespace aegis::rego {
+namespace {
+
+using namespace plan_text;  // NOLINT: the words that plans are written in
+using internal::OpCode;
+
+class OptimizeTest : public testing::Test {
+ protected:
+  void Load(const std::string& plan, std::string_view data = "") {
+    auto loaded = Program::Load(plan, data);
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    program_ = *std::move(loaded);
+  }
+  // The result as JSON; "undefined"; or the reason of the error.
+  std::string Run(std::string_view input, int64_t max_steps = 100'000) {
+    Arena arena(16 * 1024, 8 << 20);
+    VmOptions options;
+    options.max_steps = max_steps;
+    Vm vm(options);
+    const Result<Value> value = vm.Eval(*program_, 0, *ParseJson(input, arena), 0, arena);
+    if (!value) return std::string(value.error().reason);
+    return value->is_undefined() ? "undefined" : ToJson(*value);
+  }
+  size_t Count(OpCode code) const {
+    size_t count = 0;
+    for (const internal::Op& op : program_->code().ops) count += op.code == code ? 1 : 0;
+    return count;
+  }
+
+  std::unique_ptr<const Program> program_;
+};
+
+// A rule of the complete document in local 2.
+std::string Rule(std::vector<std::string> stmts, const std::string& value) {
+  stmts.push_back(AssignOnce(value, 3));
+  return Block({Reset(3), Blocks({Block(stmts)}), IsLocal("Defined", 3), AssignOnce(L(3), 2)});
+}
+Function Complete(std::vector<std::string> rules) {
+  rules.push_back(Block({Return(2)}));
+  return {"rule", {0, 1}, rules, "null"};
+}
+const std::string kCallRule = Call("rule", {L(0), L(1)}, 2);
+
+// --- Rule indexing ---
+
+// Rules that ask for input.m, input.o.k or both; 0: does not ask. The strings: m, o, k, then
+// values.
+struct Asking {
+  int m, k;
+  int gives;
+};
+const std::vector<std::string> kWords = {"m", "o", "k", "A", "B", "C", "D", "E", "F"};
+constexpr int kM = 0, kO = 1, kK = 2, kA = 3;
+const std::vector<Asking> kRules = {{kA, kA, kA},         {kA, kA + 1, kA}, {kA + 1, kA, kA + 1},
+                                    {0, kA + 2, kA},      {kA + 2, 0, kA},  {kA + 2, kA, kA + 1},
+                                    {kA + 3, kA + 3, kA}, {kA + 4, kA, kA}, {kA + 4, kA + 1, kA},
+                                    {0, kA + 4, kA + 1},  {kA, kA + 5, kA}};
+
+std::vector<std::string> Guards(const Asking& rule) {
+  std::vector<std::string> stmts;
+  if (rule.k != 0) {
+    stmts.push_back(Dot(L(0), S(kO), 5));
+    stmts.push_back(Dot(L(5), S(kK), 6));
+    stmts.push_back(Compare("Equal", L(6), S(rule.k)));
+  }
+  if (rule.m != 0) {
+    stmts.push_back(Dot(L(0), S(kM), 4));
+    stmts.push_back(Compare("Equal", S(rule.m), L(4)));
+  }
+  return stmts;
+}
+
+// Calls `check` with each input and the values of the rules that hold for it.
+template <typename Check>
+void EachInput(Check check) {
+  for (int m = kA - 1; m < kA + 7; ++m) {
+    for (int k = kA - 1; k < kA + 7; ++k) {
+      const auto text = [](int word) {
+        return word < kA ? std::string("7")
+               : word < static_cast<int>(kWords.size())
+                   ? "\"" + kWords[static_cast<size_t>(word)] + "\""
+                   : "null";
+      };
+      std::set<std::string> values;
+      for (const Asking& rule : kRules) {
+        if ((rule.m != 0 && rule.m != m) || (rule.k != 0 && rule.k != k)) continue;
+        values.insert("\"" + kWords[static_cast<size_t>(rule.gives)] + "\"");
+      }
+      check(R"({"m":)" + text(m) + R"(,"o":{"k":)" + text(k) + "}}", values);
+    }
+  }
+}
+
+TEST_F(OptimizeTest, SwitchesKeepValuesAndConflictsOfCompleteRules) {
+  std::vector<std::string> rules;
+  for (const Asking& rule : kRules) rules.push_back(Rule(Guards(rule), S(rule.gives)));
+  Load(Plan(kWords, {Complete(rules)}, {kCallRule}, 2));
+  EXPECT_EQ(program_->code().switches.size(), 1U);
+  EachInput([&](const std::string& input, const std::set<std::string>& values) {
+    const std::string want = values.empty()       ? "undefined"
+                             : values.size() == 1 ? *values.begin()
+                                                  : "eval_conflict_error";
+    EXPECT_EQ(Run(input), want) << input;
+  });
+  EXPECT_EQ(Run(R"({"m":"A"})"), "undefined");
+  EXPECT_EQ(Run(R"({"m":"C"})"), "\"A\"");
+  EXPECT_EQ(Run(R"({"o":{"k":"C"}})"), "\"A\"");
+  EXPECT_EQ(Run(R"({"m":["A"],"o":"k"})"), "undefined");
+  EXPECT_EQ(Run("[]"), "undefined");
+}
+
+TEST_F(OptimizeTest, SwitchesKeepPartialSets) {
+  std::vector<std::string> rules = {Block({Make("Set", 2)})};
+  for (const Asking& rule : kRules) {
+    std::vector<std::string> stmts = Guards(rule);
+    stmts.push_back(Add(S(rule.gives), 2));
+    rules.push_back(Block(stmts));
+  }
+  Load(Plan(kWords, {Complete(rules)}, {kCallRule}, 2));
+  EXPECT_EQ(program_->code().switches.size(), 1U);
+  EachInput([&](const std::string& input, const std::set<std::string>& values) {
+    std::string want;
+    for (const std::string& value : values) want += (want.empty() ? "" : ",") + value;
+    EXPECT_EQ(Run(input), "[" + want + "]") << input;
+  });
+}
+
+TEST_F(OptimizeTest, SwitchesCompareNumbersByValue) {
+  std::vector<std::string> rules;
+  for (int i = 0; i < 6; ++i) {
+    rules.push_back(
+        Rule({Int(i, 5), Dot(L(0), S(kM), 4), Compare("Equal", L(4), L(5))}, S(kA + i)));
+  }
+  Load(Plan(kWords, {Complete(rules)}, {kCallRule}, 2));
+  EXPECT_EQ(program_->code().switches.size(), 1U);
+  EXPECT_EQ(Run(R"({"m":2})"), "\"C\"");
+  EXPECT_EQ(Run(R"({"m":2.0})"), "\"C\"");
+  EXPECT_EQ(Run(R"({"m":20e-1})"), "\"C\"");
+  EXPECT_EQ(Run(R"({"m":"2"})"), "undefined");
+}
+
+TEST_F(OptimizeTest, SwitchesSeeWhatWithReplaced) {
+  std::vector<std::string> rules;
+  for (const Asking& rule : kRules) rules.push_back(Rule(Guards(rule), S(rule.gives)));
+  Load(Plan(kWords, {Complete(rules)},
+            {Make("Array", 7), kCallRule, Append(L(2), 7),
+             With(0, "[0]", S(kA + 1), {Call("rule", {L(0), L(1)}, 8), Append(L(8), 7)}),
+             Call("rule", {L(0), L(1)}, 9), Append(L(9), 7)},
+            7));
+  EXPECT_EQ(Run(R"({"m":"A","o":{"k":"A"}})"), R"(["A","B","A"])");
+}
+
+// Of an else-chain only the first that holds counts; the rules behind the chain are asked too.
+TEST_F(OptimizeTest, SwitchesKeepElse) {
+  const auto guarded = [](int word, int gives, bool leaves) {
+    std::vector<std::string> stmts = {Dot(L(0), S(kM), 4), Compare("Equal", L(4), S(word)),
+                                      Append(S(gives), 2)};
+    if (leaves) stmts.push_back(Break(1));
+    return Block(stmts);
+  };
+  std::vector<std::string> chain;
+  for (const auto& [word, gives] : {std::pair(kA, kA),
+                                    {kA + 1, kA + 1},
+                                    {kA, kA + 2},
+                                    {kA + 2, kA},
+                                    {kA + 3, kA},
+                                    {kA + 4, kA}}) {
+    chain.push_back(guarded(word, gives, true));
+  }
+  Load(
+      Plan(kWords,
+           {Complete({Block({Make("Array", 2)}), Block({Blocks(chain)}), guarded(kA, kA + 4, false),
+                      guarded(kA + 1, kA + 4, false), guarded(kA, kA + 5, false)})},
+           {kCallRule}, 2));
+  EXPECT_EQ(program_->code().switches.size(), 1U);
+  EXPECT_EQ(Run(R"({"m":"A"})"), R"(["A","E","F"])");
+  EXPECT_EQ(Run(R"({"m":"B"})"), R"(["B","E"])");
+}
+
+// What a rule reads behind its guards is still loaded, and rules that do more than compare stay in
+// order.
+TEST_F(OptimizeTest, SwitchesKeepWhatRulesReadOfTheirSubjects) {
+  std::vector<std::string> rules = {Block({Make("Array", 2)})};
+  for (int i = 0; i < 12; ++i) {
+    rules.push_back(
+        Block({Dot(L(0), S(kO), 5), Dot(L(5), S(kK), 6), Compare("Equal", L(6), S(kA + i % 4)),
+               Append(L(6), 2), Append(L(5), 2), Int(i, 4), Append(L(4), 2)}));
+  }
+  Load(Plan(kWords, {Complete(rules)}, {kCallRule}, 2));
+  EXPECT_EQ(program_->code().switches.size(), 1U);
+  EXPECT_EQ(Run(R"({"o":{"k":"B"}})"), R"(["B",{"k":"B"},1,"B",{"k":"B"},5,"B",{"k":"B"},9])");
+  EXPECT_EQ(Run(R"({"o":{"k":"X"}})"), "[]");
+}
+
+TEST_F(OptimizeTest, SwitchesMakeManyRulesCheap) {
+  std::vector<std::string> words = {"m"};
+  std::vector<std::string> rules;
+  for (int i = 0; i < 2000; ++i) {
+    words.push_back("value" + std::to_string(i));
+    rules.push_back(Rule({Dot(L(0), S(0), 4), Compare("Equal", L(4), S(i + 1))}, S(i + 1)));
+  }
+  Load(Plan(words, {Complete(rules)}, {kCallRule}, 2));
+  EXPECT_EQ(Count(OpCode::kEqual), 0U);
+  EXPECT_EQ(Run(R"({"m":"value1999"})"), "\"value1999\"");
+}
+
+// --- Early exit ---
+
+std::string Elements(int count, const std::string& first) {
+  std::string out = "[" + first;
+  for (int i = 1; i < count; ++i) out += ",1";
+  return out + "]";
+}
+
+TEST_F(OptimizeTest, ARuleEndsWhenItsValueIsSettled) {
+  const std::string scan =
+      Scan(0, 5, 6, {Scan(0, 7, 8, {Compare("Equal", L(6), S(0)), AssignOnce(B(true), 3)})});
+  Load(Plan({"x"},
+            {Complete({Block(
+                {Reset(3), Blocks({Block({scan})}), IsLocal("Defined", 3), AssignOnce(L(3), 2)})})},
+            {kCallRule}, 2));
+  EXPECT_EQ(Run(Elements(500, "\"x\""), 200), "true");
+  EXPECT_EQ(Run(Elements(500, "1"), 200), "eval_step_limit");
+  EXPECT_EQ(Run("[1,2]"), "undefined");
+}
+
+// every v in input { v == "x" }, as planned: the first that fails decides.
+TEST_F(OptimizeTest, EveryEndsAtTheFirstThatFails) {
+  const std::string body =
+      Blocks({Block({Reset(4), Blocks({Block({Compare("Equal", L(6), S(0)), Assign(B(true), 4)})}),
+                     IsLocal("Undefined", 4), Assign(B(true), 3)})});
+  Load(Plan({"x"},
+            {Complete({Block({Reset(3), Scan(0, 5, 6, {body}), IsLocal("Undefined", 3),
+                              AssignOnce(B(true), 2)})})},
+            {kCallRule}, 2));
+  EXPECT_EQ(Run(R"(["x","x"])"), "true");
+  EXPECT_EQ(Run("[]"), "true");
+  EXPECT_EQ(Run(R"(["x","y"])"), "undefined");
+  EXPECT_EQ(Run(Elements(5000, "1"), 100), "undefined");
+}
+
+TEST_F(OptimizeTest, DifferentValuesStillConflict) {
+  const auto rule = [](int word, bool value) {
+    return Block({Reset(3),
+                  Scan(0, 5, 6, {Compare("Equal", L(6), S(word)), AssignOnce(B(value), 3)}),
+                  IsLocal("Defined", 3), AssignOnce(L(3), 2)});
+  };
+  Load(Plan({"x", "y"}, {Complete({rule(0, true), rule(1, true)})}, {kCallRule}, 2));
+  EXPECT_EQ(Run(R"(["x","y"])"), "true");
+  Load(Plan({"x", "y"}, {Complete({rule(0, true), rule(1, false)})}, {kCallRule}, 2));
+  EXPECT_EQ(Run(R"(["x","y"])"), "eval_conflict_error");
+  EXPECT_EQ(Run(R"(["z","y"])"), "false");
+  EXPECT_EQ(Run(R"(["x","z"])"), "true");
+}
+
+// What a loop collects is not cut short by a value that is settled.
+TEST_F(OptimizeTest, EffectsAreNotPassedOver) {
+  Load(Plan({}, {},
+            {Make("Array", 2), Reset(3), Scan(0, 5, 6, {AssignOnce(B(true), 3), Append(L(6), 2)}),
+             Append(L(3), 2)},
+            2));
+  EXPECT_EQ(Run("[7,8,9]"), "[7,8,9,true]");
+  // A With that is left restores the input.
+  Load(Plan({"x"}, {},
+            {Make("Array", 2), Reset(3),
+             Scan(0, 5, 6, {With(0, "null", S(0), {AssignOnce(B(true), 3)})}), Append(L(0), 2)},
+            2));
+  EXPECT_EQ(Run("[7,8]"), "[[7,8]]");
+}
+
+}  // namespace
+}  // namespace aegis::rego
