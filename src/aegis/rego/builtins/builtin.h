@@ -96,6 +96,7 @@ std::span<const Builtin> EncodingBuiltins();
 std::span<const Builtin> FormatBuiltins();
 std::span<const Builtin> GlobBuiltins();
 std::span<const Builtin> GraphBuiltins();
+std::span<const Builtin> GraphqlBuiltins();
 std::span<const Builtin> HashBuiltins();
 std::span<const Builtin> JsonEditBuiltins();
 std::span<const Builtin> JwtBuiltins();

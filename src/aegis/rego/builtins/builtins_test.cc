@@ -159,8 +159,9 @@ TEST(Cidr, NetworksOfBothFamilies) {
       {"net.cidr_expand", R"(["1:0:0:2::/127"])", R"({"1:0:0:2::", "1:0:0:2::1"})"},
       {"net.cidr_expand", R"(["0.0.0.0/0"])", "steps"},
       {"net.cidr_expand", R"(["::/0"])", "steps"},
-      {"net.cidr_merge", R"([["10.0.0.0/9", "10.128.0.0/9", "::/1", "8000::/1"]])",
-       R"({"10.0.0.0/8", "::/0"})"},
+      {"net.cidr_merge", R"([["10.0.0.0/9", "10.128.0.0/9", "4000::/3", "6000::/3"]])",
+       R"({"10.0.0.0/8", "4000::/2"})"},
+      {"net.cidr_merge", R"([["10.0.0.0/8", "::/1"]])", R"({"::/1"})"},
       {"net.cidr_merge", R"([["192.0.2.5"]])", R"({"192.0.2.5/24"})"},
       {"net.cidr_merge", R"([["0.0.0.0/1", "128.0.0.0/1"]])", R"({"0.0.0.0/0"})"},
       {"net.cidr_merge", R"([["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"]])",
@@ -250,6 +251,81 @@ TEST(Encoding, JsonWithOptions) {
   const std::string deep = Repeat("[", 60) + "[1,2,3,4]" + Repeat("]", 60);
   ExpectAll({{"json.marshal_with_options",
               "[" + deep + R"(,{"indent":")" + Repeat(" ", 1 << 19) + "\"}]", "error"}});
+}
+
+TEST(Times, FormsOfGo) {
+  ExpectAll({
+      {"time.format",
+       R"([[1700000000123456789, "America/New_York", "Mon Jan _2 3:04PM .000 MST"]])",
+       R"("Tue Nov 14 5:13PM .123 EST")"},
+      {"time.format", R"([1700000000000000000])", R"("2023-11-14T22:13:20Z")"},
+      {"time.format", R"([[0, "UTC", 5]])", "type error"},
+      {"time.format", R"([[0, "../etc/passwd"]])", "error"},
+      {"time.parse_ns", R"(["2006-002", "2024-366"])", "1735603200000000000"},
+      {"time.parse_ns", R"(["2006-01-02", "2023-02-29"])", "error"},
+      {"time.parse_ns", R"(["2006-01-02", "9999-01-01"])", "error"},
+      {"time.parse_ns", R"(["RFC1123", "Tue, 14 Nov 2023 22:13:20 GMT+3"])", "1700000000000000000"},
+      {"time.parse_rfc3339_ns", R"(["2023-11-14T22:13:20.5+01:00"])", "1699996400500000000"},
+      {"time.parse_duration_ns", R"(["1d2h"])", "93600000000000"},
+      {"time.parse_duration_ns", R"(["-9223372036854775808ns"])", "-9223372036854775808"},
+      {"time.parse_duration_ns", R"(["9223372036854775808ns"])", "error"},
+      {"time.parse_duration_ns", R"(["1.2.3d"])", "error"},
+      {"time.parse_duration_ns", R"(["d"])", "error"},
+  });
+}
+
+std::string Graphql(std::string_view query, std::string_view schema) {
+  return "[\"" + std::string(query) + "\",\"" + std::string(schema) + "\"]";
+}
+
+TEST(Graphql, SchemasAndQueries) {
+  const std::string schema = "type Query { a(n: Int!): A } type A { b: [String!] c: A }";
+  ExpectAll({
+      {"graphql.is_valid", Graphql("{ a(n: 1) { b c { b } } }", schema), "true"},
+      {"graphql.is_valid", Graphql("{ a(n: 1) }", schema), "false"},
+      {"graphql.is_valid", Graphql("{ a { b } }", schema), "false"},
+      {"graphql.is_valid", Graphql("query q($x: String!) { a(n: $x) { b } }", schema), "false"},
+      {"graphql.is_valid", Graphql("{ a(n: 1) { b } a(n: 2) { b } }", schema), "false"},
+      {"graphql.is_valid", Graphql("{ a(n: 1) { ...F } } fragment F on A { ...F }", schema),
+       "false"},
+      {"graphql.is_valid", Graphql("mutation { a }", schema), "false"},
+      {"graphql.is_valid", R"([{"Operations":[{"Operation":5}]}, "type Query { a: Int }"])",
+       "false"},
+      {"graphql.is_valid", R"([{"Operations":[{"Operation":"?"}]}, "type Query { a: Int }"])",
+       "false"},
+      {"graphql.parse", Graphql("{ x }", schema), "error"},
+      {"graphql.parse", R"([1, "type Query { a: Int }"])", "type error"},
+      {"graphql.parse_query", R"(["{ a(s: \"x\\u00e9\") }"])",
+       R"({"Operations": [{"Name": "", "Operation": "query", "SelectionSet": [{"Alias": "a", "Arguments": [{"Name": "s", "Value": {"ExpectedTypeHasDefault": false, "Kind": 3, "Raw": "xé"}}], "Name": "a"}]}]})"},
+      {"graphql.schema_is_valid", R"(["input I { i: I! } type Query { a(i: I): Int }"])", "false"},
+      {"graphql.schema_is_valid", R"(["type Query { __a: Int }"])", "false"},
+      {"graphql.schema_is_valid", R"([7])", "false"},
+      {"graphql.parse_schema", R"(["type Query {"])", "error"},
+  });
+}
+
+TEST(Graphql, HostileDocumentsAreBounded) {
+  const std::string schema = "type Query { a: Query b: Int }";
+  // Fields of one name are compared in pairs on every level.
+  std::string query = "b";
+  for (int i = 0; i < 12; ++i) query = "a {" + query + "} a {" + query + "}";
+  std::string input = "input I0 { i: Int } ";
+  for (int i = 1; i < 6000; ++i) {
+    input += "input I" + std::to_string(i) + " { i: I" + std::to_string(i - 1) + "! } ";
+  }
+  std::string fragments = "{ ...F0 } ";
+  for (int i = 0; i < 3000; ++i) {
+    fragments +=
+        "fragment F" + std::to_string(i) + " on Query { ...F" + std::to_string(i + 1) + " } ";
+  }
+  ExpectAll({
+      {"graphql.is_valid", Graphql("{" + query + "}", schema), "steps"},
+      {"graphql.is_valid", Graphql(fragments + "fragment F3000 on Query { b }", schema), "false"},
+      {"graphql.schema_is_valid", "[\"" + input + "\"]", "false"},
+      {"graphql.parse_query", "[\"" + Repeat("{a", 100000) + "\"]", "error"},
+      {"graphql.parse_query", "[\"{a(b:" + Repeat("[", 100000) + "\"]", "error"},
+      {"graphql.parse_schema", "[\"type A { a: " + Repeat("[", 100000) + "\"]", "error"},
+  });
 }
 
 }  // namespace

@@ -15,6 +15,8 @@ namespace {
 
 using Bits = unsigned __int128;  // of an address, the most significant first
 
+constexpr Bits kMappedPrefix = Bits{0xffff} << 32;
+
 // IPv4 addresses take the low 32 bits. IPv4-mapped IPv6 addresses are IPv4, as Go's To4 makes them.
 struct Address {
   Bits bits = 0;
@@ -38,8 +40,6 @@ struct Block {
     return prefix <= other.prefix && Contains(other.first);
   }
 };
-
-constexpr Bits kMappedPrefix = Bits{0xffff} << 32;
 
 Address Normalized(Address address) {
   if (!address.v4 && address.bits >> 32 == 0xffff) return {address.bits & 0xffffffff, true};
@@ -232,16 +232,24 @@ Value CidrExpand(BuiltinContext& context, const Value* args) {
   return out.Build();
 }
 
-// Addresses from first to last, for merging: IPv4 in its mapped form, so that all can be compared.
+bool IsMapped(Bits address) { return address >> 32 == 0xffff; }
+
+// Addresses from first to last, for merging: IPv4 in its mapped form, so that all can be compared,
+// and so that a large IPv6 block swallows what IPv4 blocks there are, as in OPA.
 struct Range {
   Bits first = 0;
   Bits last = 0;
   std::string text;  // of the block as it was given; empty once it is merged
 
-  bool v4() const { return first >> 32 == 0xffff; }
   // The address before the first one; there is none before 0.0.0.0 and "::".
   Bits before() const { return first == kMappedPrefix || first == 0 ? first : first - 1; }
 };
+
+// Whether `range` overlaps or touches the one in front of it, so that both are one.
+bool Touches(const Range& earlier, const Range& range) {
+  const bool starts_v4 = IsMapped(std::min(earlier.first, range.first));
+  return range.before() <= earlier.last && (!starts_v4 || IsMapped(range.last));
+}
 
 // An IPv4 address alone stands for the network of its class, as Go's DefaultMask has it.
 std::optional<Range> ReadRange(BuiltinContext& context, Value value) {
@@ -275,8 +283,9 @@ std::optional<Range> ReadRange(BuiltinContext& context, Value value) {
 
 // The fewest blocks that make up a range.
 void AddBlocks(BuiltinContext& context, const Range& range, SetBuilder& out) {
-  const int width = range.v4() ? 32 : 128;
-  const Bits mask = range.v4() ? 0xffffffff : ~Bits{0};
+  const bool v4 = IsMapped(range.first);
+  const int width = v4 ? 32 : 128;
+  const Bits mask = v4 ? 0xffffffff : ~Bits{0};
   Bits first = range.first & mask;
   const Bits last = range.last & mask;
   while (true) {
@@ -287,7 +296,7 @@ void AddBlocks(BuiltinContext& context, const Range& range, SetBuilder& out) {
       if ((first & wider) != 0 || (first | wider) > last) break;
       ++host;
     }
-    out.Add(String(context, ToText(Address{first, range.v4()}, width - host)));
+    out.Add(String(context, ToText(Address{first, v4}, width - host)));
     const Bits end = host == 128 ? ~Bits{0} : first | ((Bits{1} << host) - 1);
     if (end == last) return;
     first = end + 1;
@@ -311,8 +320,7 @@ Value CidrMerge(BuiltinContext& context, const Value* args) {
   while (!ranges.empty()) {
     Range range = std::move(ranges.back());
     ranges.pop_back();
-    if (!ranges.empty() && range.before() <= ranges.back().last &&
-        range.v4() == ranges.back().v4()) {
+    if (!ranges.empty() && Touches(ranges.back(), range)) {
       ranges.back() = {std::min(range.first, ranges.back().first), range.last, ""};
     } else if (!range.text.empty()) {
       out.Add(String(context, range.text));

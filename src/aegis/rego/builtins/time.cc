@@ -6,6 +6,7 @@
 #include "absl/time/civil_time.h"
 #include "aegis/rego/big_number.h"
 #include "aegis/rego/builtins/caches.h"
+#include "aegis/rego/builtins/go_time.h"
 #include "aegis/rego/builtins/operands.h"
 
 namespace aegis::rego {
@@ -144,76 +145,43 @@ Value Difference(BuiltinContext& context, const Value* args) {
   return Integers(context, {year, month, day, hour, minute, second_count});
 }
 
-// RFC 3339 as Go's time.Parse takes it: capital T and Z, any number of digits after the second.
-class Rfc3339 {
- public:
-  explicit Rfc3339(std::string_view text) : text_(text) {}
+// The text of a time, [ns, zone, layout]; RFC 3339 with what there is of a fraction by default.
+Value Format(BuiltinContext& context, const Value* args) {
+  Moment moment;
+  if (!ReadMoment(context, args[0], moment)) return Value();
+  std::string_view layout = kRfc3339Nano;
+  if (const Value given = args[0].At(2); !given.is_undefined()) {
+    if (!given.is_string()) return context.WrongType(1, "string", given);
+    if (!given.string_value().empty()) layout = GoLayout(given.string_value());
+  }
+  if (!context.Charge(layout.size())) return Value();
+  return String(context, FormatGoTime(moment.time, *moment.zone, layout));
+}
 
-  std::optional<absl::Time> Parse() {
-    int year, month, day, hour, minute, second;
-    if (!Number(4, year) || !Skip('-') || !Number(2, month) || !Skip('-') || !Number(2, day) ||
-        !Skip('T') || !Hour(hour) || !Skip(':') || !Number(2, minute) || !Skip(':') ||
-        !Number(2, second)) {
-      return std::nullopt;
-    }
-    absl::Duration fraction;
-    if (Peek() == '.' || Peek() == ',') {
-      ++at_;
-      int64_t nanos = 0, unit = 100'000'000;
-      if (!IsDigit()) return std::nullopt;
-      for (; IsDigit(); ++at_, unit /= 10) nanos += (text_[at_] - '0') * unit;
-      fraction = absl::Nanoseconds(nanos);
-    }
-    int offset = 0;
-    if (!Skip('Z')) {
-      const char sign = Peek();
-      int hours, minutes;
-      if ((sign != '+' && sign != '-') || !Skip(sign) || !Number(2, hours) || !Skip(':') ||
-          !Number(2, minutes) || hours > 24 || minutes > 60) {
-        return std::nullopt;
-      }
-      offset = (hours * 60 + minutes) * 60 * (sign == '-' ? -1 : 1);
-    }
-    if (at_ != text_.size() || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 ||
-        second > 59) {
-      return std::nullopt;
-    }
-    const absl::CivilSecond civil(year, month, day, hour, minute, second);
-    if (civil.day() != day) return std::nullopt;
-    return absl::FromCivil(civil, absl::UTCTimeZone()) + fraction - absl::Seconds(offset);
-  }
+Value ParseTime(BuiltinContext& context, std::string_view layout, std::string_view text) {
+  if (!context.Charge((layout.size() + text.size()) / 4)) return Value();
+  const std::optional<absl::Time> time = ParseGoTime(layout, text);
+  return time ? FromTime(context, *time)
+              : context.Error("cannot parse \"" + std::string(text) + "\" as \"" +
+                              std::string(layout) + "\"");
+}
 
- private:
-  char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  bool IsDigit() const { return Peek() >= '0' && Peek() <= '9'; }
-  bool Skip(char c) {
-    if (Peek() != c) return false;
-    ++at_;
-    return true;
-  }
-  bool Number(int digits, int& out) {
-    out = 0;
-    for (int i = 0; i < digits; ++i) {
-      if (!IsDigit()) return false;
-      out = out * 10 + (text_[at_++] - '0');
-    }
-    return true;
-  }
-  // Go takes one digit too.
-  bool Hour(int& out) {
-    if (!IsDigit()) return false;
-    const bool two = at_ + 1 < text_.size() && text_[at_ + 1] >= '0' && text_[at_ + 1] <= '9';
-    return Number(two ? 2 : 1, out);
-  }
-
-  std::string_view text_;
-  size_t at_ = 0;
-};
+Value ParseNanos(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(layout, 0);
+  AEGIS_STRING_ARG(text, 1);
+  return ParseTime(context, GoLayout(layout), text);
+}
 
 Value ParseRfc3339(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
-  const std::optional<absl::Time> time = Rfc3339(text).Parse();
-  return time ? FromTime(context, *time) : context.Error("cannot parse the text as RFC 3339 time");
+  return ParseTime(context, kRfc3339, text);
+}
+
+Value ParseDuration(BuiltinContext& context, const Value* args) {
+  AEGIS_STRING_ARG(text, 0);
+  if (!context.Charge(text.size() / 8)) return Value();
+  const std::optional<int64_t> nanos = ParseGoDuration(text);
+  return nanos ? Value::Int(*nanos) : context.Error("time: invalid duration");
 }
 
 constexpr Builtin kBuiltins[] = {
@@ -223,7 +191,10 @@ constexpr Builtin kBuiltins[] = {
     {"time.weekday", 1, Weekday},
     {"time.add_date", 4, AddDate},
     {"time.diff", 2, Difference},
+    {"time.format", 1, Format},
+    {"time.parse_ns", 2, ParseNanos},
     {"time.parse_rfc3339_ns", 1, ParseRfc3339},
+    {"time.parse_duration_ns", 1, ParseDuration},
 };
 
 }  // namespace
