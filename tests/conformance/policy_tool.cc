@@ -16,6 +16,7 @@
 #include "aegis/base/file.h"
 #include "aegis/base/text.h"
 #include "aegis/policy/compile.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/parse.h"
 #include "aegis/rego/bundle.h"
 #include "aegis/rego/program.h"
@@ -31,7 +32,8 @@ int Report(const Error& error) {
 
 std::string CompileOne(const std::vector<std::string>& words, const rego::BundleSigner& signer) {
   const std::vector<std::string> paths(words.begin() + 1, words.end());
-  const ParseResult parsed = LoadSources(paths);
+  ParseResult parsed = LoadSources(paths);
+  PlanCustomRego(parsed);
   if (!parsed.policies) {
     std::string text;
     for (const Diagnostic& diagnostic : parsed.diagnostics.items()) {

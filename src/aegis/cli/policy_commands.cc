@@ -8,6 +8,7 @@
 #include "aegis/cli/context.h"
 #include "aegis/cli/policy_files.h"
 #include "aegis/policy/compile.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/json_schema.h"
 
 namespace aegis::cli {
@@ -22,7 +23,8 @@ void AddValidate(CLI::App& policy, Context& context) {
       policy.add_subcommand("validate", "Check policies; every mistake is shown with its place");
   command->add_option("PATH", *paths, "Policy files, or folders of them")->required();
   context.SetAction(command, [&context, paths]() -> Result<int> {
-    const policy::ParseResult parsed = policy::LoadSources(*paths);
+    policy::ParseResult parsed = policy::LoadSources(*paths);
+    policy::PlanCustomRego(parsed);
     if (context.format() == Format::kJson) {
       PrintJson(
           {{"valid", parsed.policies.has_value()}, {"diagnostics", ToJson(parsed.diagnostics)}});

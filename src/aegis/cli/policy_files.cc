@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "aegis/cli/output.h"
+#include "aegis/policy/custom_rego.h"
 
 namespace aegis::cli {
 
@@ -40,6 +41,7 @@ void PrintDiagnostics(const json& diagnostics) {
 
 Result<policy::PolicySet> LoadPolicies(const std::vector<std::string>& paths) {
   policy::ParseResult parsed = policy::LoadSources(paths);
+  policy::PlanCustomRego(parsed);
   PrintDiagnostics(parsed.diagnostics);
   if (!parsed.policies)
     return Fail(Code::kInvalidArgument, "policy_invalid",

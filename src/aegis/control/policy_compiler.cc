@@ -1,6 +1,7 @@
 #include "aegis/control/policy_compiler.h"
 
 #include "aegis/policy/compile.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/parse.h"
 #include "aegis/rego/bundle.h"
 
@@ -23,7 +24,8 @@ class DialectCompiler final : public PolicyCompiler {
     for (const store::PolicySource& source : sources) {
       files.push_back({source.name, source.content});
     }
-    const policy::ParseResult parsed = policy::ParseSources(files);
+    policy::ParseResult parsed = policy::ParseSources(files);
+    policy::PlanCustomRego(parsed);
     CompiledPolicy compiled;
     for (const policy::Diagnostic& diagnostic : parsed.diagnostics.items()) {
       compiled.diagnostics.push_back({diagnostic.severity == policy::Severity::kError,

@@ -21,7 +21,7 @@ std::string_view ReasonName(Reason reason) {
   static constexpr std::array<std::string_view, kReasonCount> kNames = {
       "allowed",          "no_policy",        "no_grant",          "action_not_allowed",
       "condition_failed", "caller_not_permitted", "outside_schedule", "denied_tool",
-      "agent_suspended",  "token_invalid",    "policy_error"};
+      "custom_denied",    "agent_suspended",  "token_invalid",     "policy_error"};
   const auto index = static_cast<size_t>(reason);
   return index < kNames.size() ? kNames[index] : "policy_error";
 }

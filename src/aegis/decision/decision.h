@@ -10,7 +10,8 @@
 namespace aegis::decision {
 
 enum class Outcome : uint8_t { kAllow, kDeny, kSanitize, kApprovalNeeded, kDefer };
-std::string_view OutcomeName(Outcome outcome);  // "allow", "deny", "sanitize", "approval_needed", "defer"
+std::string_view OutcomeName(
+    Outcome outcome);  // "allow", "deny", "sanitize", "approval_needed", "defer"
 
 enum class Mode : uint8_t { kEnforce, kShadow };
 std::string_view ModeName(Mode mode);  // "enforce", "shadow"
@@ -24,12 +25,13 @@ enum class Reason : uint8_t {
   kConditionFailed,     // a condition on the params does not hold
   kCallerNotPermitted,  // someone in the chain may not cause this call
   kOutsideSchedule,
-  kDeniedTool,          // denied_tools names it
+  kDeniedTool,    // denied_tools names it
+  kCustomDenied,  // custom Rego refuses what the documents allow
   kAgentSuspended,
   kTokenInvalid,
-  kPolicyError,         // the policy could not be evaluated; always a deny
+  kPolicyError,  // the policy could not be evaluated; always a deny
 };
-inline constexpr int kReasonCount = 11;
+inline constexpr int kReasonCount = 12;
 std::string_view ReasonName(Reason reason);
 
 struct Decision {

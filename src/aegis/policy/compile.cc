@@ -8,6 +8,7 @@
 
 #include "aegis/base/text.h"
 #include "aegis/crypto/digest.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/dialect.h"
 #include "aegis/policy/node.h"
 #include "aegis/policy/row_writer.h"
@@ -253,8 +254,29 @@ class DataWriter {
     out += '}';
     AppendPatternItems("grants", "grant", entries.WithToolPattern(), out);
     AppendPatternItems("deny", "denial", denials.WithToolPattern(), out);
+    AppendCustom(documents, out);
     out += '}';
     calls.append("{").append(calls_of_tools) += '}';
+  }
+
+  // Each package once: enforced, if one of the documents that list it is.
+  void AppendCustom(const DocumentSetKey& documents, std::string& out) const {
+    std::map<std::string_view, Mode> packages;
+    for (const uint32_t i : documents) {
+      const Document& document = policies_.documents[i];
+      for (const RegoListing& listing : document.rego) {
+        const auto [known, fresh] = packages.emplace(listing.package, document.mode);
+        if (document.mode == Mode::kEnforce) known->second = Mode::kEnforce;
+      }
+    }
+    bool first = true;
+    for (const auto& [package, mode] : packages) {
+      out += first ? ",\"custom\":[{\"package\":" : ",{\"package\":";
+      first = false;
+      AppendJsonString(package, out);
+      out.append(",\"mode\":\"").append(ModeName(mode)) += "\"}";
+    }
+    if (!first) out += ']';
   }
 
   static void AppendPatternItems(std::string_view key, std::string_view number_key,
@@ -447,12 +469,12 @@ Result<std::vector<rego::BundleFile>> CompileToBundleFiles(const PolicySet& poli
   manifest.roots = {"aegis"};
   manifest.rego_version = 1;
   manifest.metadata_json = MetadataJson(policies);
-  const RegoLibrary& library = BuiltInLibrary();
+  AEGIS_TRY(const BundleRego rego, RegoOf(policies));
   std::vector<rego::BundleFile> files;
   files.push_back({".manifest", rego::ManifestJson(manifest)});
-  files.insert(files.end(), library.modules.begin(), library.modules.end());
+  files.insert(files.end(), rego.modules.begin(), rego.modules.end());
   files.push_back({"data.json", std::move(data)});
-  files.push_back({"plan.json", std::string(library.plan_json)});
+  files.push_back({"plan.json", std::string(rego.plan_json)});
   return files;
 }
 
@@ -470,9 +492,9 @@ Result<std::string> ContentRevision(const PolicySet& policies) {
     hasher.Update(part);
   };
   update(data);
-  const RegoLibrary& library = BuiltInLibrary();
-  update(library.plan_json);
-  for (const rego::BundleFile& module : library.modules) update(module.content);
+  AEGIS_TRY(const BundleRego rego, RegoOf(policies));
+  update(rego.plan_json);
+  for (const rego::BundleFile& module : rego.modules) update(module.content);
   return "sha256:" + HexEncode(crypto::AsText(hasher.Finish()));
 }
 

@@ -1,5 +1,6 @@
 // From policies to an OPA bundle: the tables of docs/formats/policy-data.md beside the fixed Rego
-// library of the dialect and its plan. No Rego is written here, and no Go is needed.
+// library of the dialect and its plan. No Go is needed; policies that list custom Rego have been
+// through PlanCustomRego (custom_rego.h), or it is an error (rego_not_planned).
 //
 // Threading: free functions; no shared state. Equal policies and revision give equal bytes.
 #pragma once

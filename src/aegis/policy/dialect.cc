@@ -279,6 +279,18 @@ constexpr Key kMatchKeys[] = {
 constexpr Type kMatch = {.shape = Shape::kMap,
                          .expected = "a map such as {labels: {team: finance}}",
                          .keys = kMatchKeys};
+constexpr Type kRegoFile = {
+    .shape = Shape::kText,
+    .expected = "a file of Rego such as 'payments_extra.rego'",
+    .check = CheckRegoFile,
+    .schema_pattern = "^([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z_][A-Za-z0-9_]*\\.rego$",
+    .max_bytes = kMaxNameBytes};
+constexpr Type kRegoFiles = {.shape = Shape::kList,
+                             .expected = "a list of files of Rego such as [payments_extra.rego]",
+                             .element = &kRegoFile,
+                             .min_size = 1,
+                             .max_size = kMaxRegoFiles,
+                             .unique = true};
 constexpr Key kDocumentKeys[] = {
     {"apiVersion", &kVersion, "Version of the dialect. Default: aegis/v1."},
     {"name", &kDocumentName,
@@ -294,7 +306,8 @@ constexpr Key kDocumentKeys[] = {
     {"budget", nullptr, "Spending limits."},
     {"rate_limits", nullptr, "Requests per time."},
     {"concurrency", nullptr, "Calls at the same time."},
-    {"rego", nullptr, "Rego modules that may deny more."},
+    {"rego", &kRegoFiles,
+     "Files of custom Rego beside this one, package aegis.custom.NAME, that may deny more."},
 };
 constexpr Type kDocument = {.shape = Shape::kMap,
                             .expected = "a policy document: a map with 'agent' and 'allowed_tools'",
@@ -310,7 +323,7 @@ constexpr std::string_view kReasons[] = {"allowed",          "no_policy",
                                          "no_grant",         "action_not_allowed",
                                          "condition_failed", "caller_not_permitted",
                                          "outside_schedule", "denied_tool",
-                                         "policy_error"};
+                                         "custom_denied",    "policy_error"};
 constexpr Type kReason = {.shape = Shape::kText, .expected = "a reason", .allowed = kReasons};
 constexpr Type kOutcome = {.shape = Shape::kText, .expected = "an outcome", .allowed = kOutcomes};
 constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 4096};

@@ -25,8 +25,11 @@ inline constexpr size_t kMaxCallers = 256;
 inline constexpr size_t kMaxListedValues = 10'000;  // in, not_in, allowed_X
 inline constexpr size_t kMaxPatternBytes = 1'024;   // RE2 text
 inline constexpr size_t kMaxPathSegments = 16;
-inline constexpr size_t kMaxStars = 4;         // [*] in one path
-inline constexpr int kMaxCount = 999'999'999;  // length_lte, length_gte
+inline constexpr size_t kMaxRegoFiles = 32;                 // of one document
+inline constexpr size_t kMaxModules = 256;                  // of all documents
+inline constexpr size_t kMaxModuleBytes = size_t{1} << 20;  // of one file of custom Rego
+inline constexpr size_t kMaxStars = 4;                      // [*] in one path
+inline constexpr int kMaxCount = 999'999'999;               // length_lte, length_gte
 
 struct Type;
 
@@ -107,8 +110,9 @@ std::string CheckTimezone(std::string_view text);  // IANA
 std::string CheckDays(std::string_view text);      // mon-fri,sun
 std::string CheckHours(std::string_view text);     // 08:00-18:00
 std::string CheckCidr(std::string_view text);
-std::string CheckDomain(std::string_view text);  // host or *.host
-std::string CheckTime(std::string_view text);    // RFC 3339
+std::string CheckDomain(std::string_view text);    // host or *.host
+std::string CheckTime(std::string_view text);      // RFC 3339
+std::string CheckRegoFile(std::string_view text);  // folder/payments_extra.rego
 
 // "'a', 'b' or 'c'"
 std::string ListOf(std::span<const std::string_view> words);

@@ -14,15 +14,22 @@ namespace {
 
 using Target = std::pair<std::string_view, std::string_view>;  // patterns of tool and action
 
+// A module of custom Rego that documents list.
+struct CustomUse {
+  Mode mode = Mode::kEnforce;  // enforced, if one of several documents is
+  std::string_view text;
+};
+
 // All that documents say of one agent or one group.
 struct View {
   std::map<Target, std::vector<const Entry*>> grants;
   std::map<Target, Mode> denials;  // enforced, if one of several is
+  std::map<std::string_view, CustomUse> custom;
 };
 
 using Views = std::map<std::string, View>;
 
-void AddDocument(const Document& document, View& view) {
+void AddDocument(const PolicySet& policies, const Document& document, View& view) {
   for (const Entry& entry : document.allowed_tools) {
     for (const std::string& action : entry.actions)
       view.grants[{entry.tool, action}].push_back(&entry);
@@ -32,6 +39,15 @@ void AddDocument(const Document& document, View& view) {
       const auto [known, fresh] = view.denials.emplace(Target{denial.tool, action}, document.mode);
       if (!fresh && document.mode == Mode::kEnforce) known->second = Mode::kEnforce;
     }
+  }
+  for (const RegoListing& listing : document.rego) {
+    const auto module =
+        std::find_if(policies.modules.begin(), policies.modules.end(),
+                     [&](const CustomModule& each) { return each.package == listing.package; });
+    if (module == policies.modules.end()) continue;
+    const auto [known, fresh] =
+        view.custom.emplace(module->package, CustomUse{document.mode, module->text});
+    if (!fresh && document.mode == Mode::kEnforce) known->second.mode = Mode::kEnforce;
   }
 }
 
@@ -47,8 +63,8 @@ std::string GroupName(const Document& document) {
 Views ViewsOf(const PolicySet& policies) {
   Views views;
   for (const Document& document : policies.documents) {
-    for (const std::string& agent : document.agents) AddDocument(document, views[agent]);
-    if (!document.match_labels.empty()) AddDocument(document, views[GroupName(document)]);
+    for (const std::string& agent : document.agents) AddDocument(policies, document, views[agent]);
+    if (!document.match_labels.empty()) AddDocument(policies, document, views[GroupName(document)]);
   }
   return views;
 }
@@ -91,6 +107,7 @@ class Comparer {
                     is == after_.grants.end() ? none : is->second);
     }
     CompareDenials();
+    CompareCustom();
     return std::move(changes_);
   }
 
@@ -133,6 +150,34 @@ class Comparer {
     for (const auto& [target, mode] : after_.denials) {
       if (!Denied(target, mode, before_))
         Add(ChangeKind::kLoss, target, DenialText("now denied", mode));
+    }
+  }
+
+  // What custom Rego refuses cannot be told from here, only whether it is asked.
+  void CompareCustom() {
+    static constexpr Target kAll{"*", "*"};
+    const auto text = [](std::string_view package, std::string_view words, Mode mode) {
+      return "custom Rego " + std::string(package) + std::string(words) +
+             (mode == Mode::kShadow ? " (shadow)" : "");
+    };
+    for (const auto& [package, was] : before_.custom) {
+      const auto is = after_.custom.find(package);
+      if (is == after_.custom.end()) {
+        Add(ChangeKind::kLoosened, kAll, text(package, " no longer asked", was.mode));
+        continue;
+      }
+      if (is->second.mode != was.mode) {
+        const bool tighter = is->second.mode == Mode::kEnforce;
+        Add(tighter ? ChangeKind::kTightened : ChangeKind::kLoosened, kAll,
+            text(package, tighter ? " now enforced" : " no longer enforced", is->second.mode));
+      }
+      if (is->second.text != was.text) {
+        Add(ChangeKind::kChanged, kAll, text(package, " has other rules", was.mode));
+      }
+    }
+    for (const auto& [package, is] : after_.custom) {
+      if (before_.custom.contains(package)) continue;
+      Add(ChangeKind::kTightened, kAll, text(package, " now asked", is.mode));
     }
   }
 

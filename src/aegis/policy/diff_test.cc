@@ -119,6 +119,38 @@ TEST(DiffTest, OrderAndDocumentsDoNotMatter) {
             kNone);
 }
 
+TEST(DiffTest, CustomRego) {
+  const auto with = [](std::string_view head, std::string_view module) {
+    const std::vector<SourceFile> sources = {
+        {"p.yaml", "agent: a\nallowed_tools: [{name: x}]\n" + std::string(head)},
+        {"extra.rego", std::string(module)}};
+    ParseResult result = ParseSources(sources);
+    EXPECT_FALSE(result.diagnostics.has_errors()) << result.diagnostics.ToString();
+    return result.policies ? *std::move(result.policies) : PolicySet{};
+  };
+  const std::string_view listed = "rego: [extra.rego]\n";
+  const std::string_view shadow = "rego: [extra.rego]\nmode: shadow\n";
+  const PolicySet one = with(listed, "one");
+  EXPECT_EQ(Diff(one, with(listed, "one")).ToString(), kNone);
+  EXPECT_EQ(Diff(one, with(listed, "two")).ToString(),
+            "a\n  ~ changed */*: custom Rego extra has other rules\n");
+  EXPECT_TRUE(Diff(one, with(listed, "two")).widens());
+  EXPECT_EQ(Diff(one, with("", "one")).ToString(),
+            "a\n  > looser */*: custom Rego extra no longer asked\n");
+  EXPECT_TRUE(Diff(one, with("", "one")).widens());
+  EXPECT_EQ(Diff(with("", "one"), one).ToString(),
+            "a\n  < tighter */*: custom Rego extra now asked\n");
+  EXPECT_FALSE(Diff(with("", "one"), one).widens());
+  EXPECT_NE(Diff(one, with(shadow, "one"))
+                .ToString()
+                .find("  > looser */*: custom Rego extra no longer enforced (shadow)\n"),
+            std::string::npos);
+  EXPECT_NE(Diff(with(shadow, "one"), one)
+                .ToString()
+                .find("  < tighter */*: custom Rego extra now enforced\n"),
+            std::string::npos);
+}
+
 TEST(DiffTest, Json) {
   const PolicyDiff diff = Diff(Parse("agent: a\nallowed_tools: []\n"),
                                Parse("agent: a\nallowed_tools: [{name: \"q'\\\"\"}]\n"));

@@ -90,6 +90,13 @@ struct Denial {
   Position position;
 };
 
+// A file of custom Rego that a document lists.
+struct RegoListing {
+  std::string file;     // as written: a path from the document's folder
+  std::string package;  // X of aegis.custom.X: the file's name without folder and ".rego"
+  Position position;
+};
+
 struct Document {
   // Unique, and what orders documents. `name:`, else the file's name without folder and extension;
   // further documents of that file have "#2", "#3" ... after it.
@@ -103,6 +110,7 @@ struct Document {
   std::string description;
   std::vector<Entry> allowed_tools;
   std::vector<Denial> denied_tools;
+  std::vector<RegoListing> rego;
 
   // The first part of rules: the agent's name for `agent:`, else the document's.
   const std::string& Label() const { return agent.empty() ? name : agent; }
@@ -114,9 +122,20 @@ struct SourceDigest {
   std::string sha256;  // lower-case hex
 };
 
+// Custom Rego, package aegis.custom.X.
+struct CustomModule {
+  std::string package;  // X
+  std::string file;     // as the caller named it
+  std::string text;
+};
+
 struct PolicySet {
   std::vector<Document> documents;    // in their order
   std::vector<SourceDigest> sources;  // sorted by name
+  std::vector<CustomModule> modules;  // that documents list; sorted by package
+  // The plan of the dialect's library together with `modules`, once PlanCustomRego (custom_rego.h)
+  // has made it; empty when there are no modules.
+  std::string custom_plan_json;
 };
 
 // Splits a path at dots and [*]: "items[*].price" -> {{"items"}, {"price"}}, "a.b" -> {{"a", "b"}},

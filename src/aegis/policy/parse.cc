@@ -1,9 +1,13 @@
 #include "aegis/policy/parse.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
+#include "aegis/base/file.h"
+#include "aegis/base/text.h"
 #include "aegis/crypto/digest.h"
 #include "aegis/policy/condition_reader.h"
 
@@ -24,6 +28,15 @@ std::string_view Stem(std::string_view path) {
       break;
     }
   }
+  return name;
+}
+
+bool IsRego(std::string_view path) { return path.ends_with(".rego"); }
+
+// "rules/payments_extra.rego" -> "payments_extra"
+std::string_view RegoPackage(std::string_view path) {
+  std::string_view name = LastPart(path);
+  name.remove_suffix(std::string_view(".rego").size());
   return name;
 }
 
@@ -70,6 +83,13 @@ class DocumentReader {
       for (const Node* item : tools->items) {
         document.denied_tools.push_back(
             {TextOf(item->Find("name")), ReadActions(*item), At(*item)});
+      }
+    }
+    if (const Node* files = root.Find("rego")) {
+      for (const Node* item : files->items) {
+        const std::string file = TextOf(item);
+        if (file.empty() || !CheckRegoFile(file).empty()) continue;
+        document.rego.push_back({file, std::string(RegoPackage(file)), At(*item)});
       }
     }
     return document;
@@ -206,11 +226,74 @@ void ReportEqualNames(const std::vector<Document>& documents, Diagnostics& diagn
   }
 }
 
+// Files of custom Rego among the sources, by package. The name of a file is the name of its
+// package, so two files of one name would be one package.
+class ModuleFinder {
+ public:
+  explicit ModuleFinder(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+
+  void Add(const SourceFile& source) {
+    const std::string_view name = LastPart(source.name);
+    if (const std::string problem = CheckRegoFile(name); !problem.empty()) {
+      return Error(source, "a file of Rego " + problem);
+    }
+    if (source.text.size() > kMaxModuleBytes) {
+      return Error(source, "is larger than " + std::to_string(kMaxModuleBytes >> 20) + " MiB");
+    }
+    if (!IsValidUtf8(source.text)) return Error(source, "is not UTF-8");
+    const auto [known, fresh] = modules_.emplace(RegoPackage(name), &source);
+    if (!fresh) {
+      Error(source, "another file of Rego is named so, " + known->second->name +
+                        "; names must differ, they are names of packages");
+    }
+  }
+
+  std::vector<CustomModule> Listed(const std::vector<Document>& documents) {
+    std::map<std::string_view, CustomModule> listed;
+    for (const Document& document : documents) {
+      for (const RegoListing& listing : document.rego) {
+        const auto found = modules_.find(listing.package);
+        if (found == modules_.end()) {
+          diagnostics_.Add({Severity::kError, document.file, listing.position,
+                            "the file '" + listing.file +
+                                "' is missing; it is looked for from this file's folder"});
+          continue;
+        }
+        listed.emplace(listing.package,
+                       CustomModule{listing.package, found->second->name, found->second->text});
+      }
+    }
+    std::vector<CustomModule> modules;
+    for (auto& [package, module] : listed) modules.push_back(std::move(module));
+    for (const auto& [package, source] : modules_) {
+      if (listed.contains(package)) continue;
+      diagnostics_.Add({Severity::kWarning,
+                        source->name,
+                        {},
+                        "no policy lists this file under 'rego'; it is not in force"});
+    }
+    if (modules.size() > kMaxModules) {
+      Error({modules.back().file, {}},
+            "more than " + std::to_string(kMaxModules) + " files of Rego are listed");
+    }
+    return modules;
+  }
+
+ private:
+  void Error(const SourceFile& source, std::string message) {
+    diagnostics_.Add({Severity::kError, source.name, {}, std::move(message)});
+  }
+
+  Diagnostics& diagnostics_;
+  std::map<std::string_view, const SourceFile*> modules_;
+};
+
 }  // namespace
 
 ParseResult ParseSources(std::span<const SourceFile> sources, const SourceLimits& limits) {
   ParseResult result;
   PolicySet set;
+  ModuleFinder modules(result.diagnostics);
   size_t total = 0;
   for (const SourceFile& file : sources) {
     total += file.text.size();
@@ -222,6 +305,11 @@ ParseResult ParseSources(std::span<const SourceFile> sources, const SourceLimits
                                   std::to_string(limits.max_total_bytes) + " bytes together"});
       break;
     }
+    set.sources.push_back({std::string(LastPart(file.name)), crypto::Sha256Hex(file.text)});
+    if (IsRego(file.name)) {
+      modules.Add(file);
+      continue;
+    }
     const SourceText source(file.name, file.text);
     Diagnostics diagnostics;
     SetBuilder builder(source, limits.max_documents, diagnostics, set.documents);
@@ -230,8 +318,8 @@ ParseResult ParseSources(std::span<const SourceFile> sources, const SourceLimits
       diagnostics.Add({Severity::kError, file.name, {}, "the file has no policy document"});
     }
     result.diagnostics.Append(std::move(diagnostics));
-    set.sources.push_back({std::string(LastPart(file.name)), crypto::Sha256Hex(file.text)});
   }
+  set.modules = modules.Listed(set.documents);
   ReportEqualNames(set.documents, result.diagnostics);
   if (result.diagnostics.has_errors()) return result;
   std::sort(set.documents.begin(), set.documents.end(), [](const Document& a, const Document& b) {
@@ -243,6 +331,42 @@ ParseResult ParseSources(std::span<const SourceFile> sources, const SourceLimits
             });
   result.policies = std::move(set);
   return result;
+}
+
+void AddListedModules(std::vector<SourceFile>& sources, Diagnostics& diagnostics,
+                      const SourceLimits& limits) {
+  std::set<std::string> read;
+  for (const SourceFile& source : sources) {
+    if (IsRego(source.name)) read.insert(source.name);
+  }
+  const size_t policies = sources.size();
+  for (size_t i = 0; i < policies; ++i) {
+    // Parsing everything twice would be for nothing in most policies.
+    if (IsRego(sources[i].name) || sources[i].text.find("rego") == std::string::npos) continue;
+    std::vector<Document> documents;
+    Diagnostics reported_later;
+    {
+      const SourceText text(sources[i].name, sources[i].text);
+      SetBuilder builder(text, limits.max_documents, reported_later, documents);
+      ReadSource(text, limits, builder, reported_later);
+    }
+    const std::string folder = sources[i].name.substr(0, sources[i].name.rfind('/') + 1);
+    for (const Document& document : documents) {
+      for (const RegoListing& listing : document.rego) {
+        const std::string path = folder + listing.file;
+        if (!read.insert(path).second || !FileExists(path)) continue;
+        // One more than may be, so that ParseSources says so.
+        if (sources.size() - policies > kMaxModules) return;
+        Result<std::string> content = ReadFile(path, kMaxModuleBytes);
+        if (content) {
+          sources.push_back({path, *std::move(content)});
+        } else {
+          diagnostics.Add(
+              {Severity::kError, document.file, listing.position, content.error().message});
+        }
+      }
+    }
+  }
 }
 
 ParseResult ParseDocument(std::string_view text, std::string_view filename,

@@ -123,6 +123,7 @@ std::vector<SourceFile> ReadSources(std::span<const std::string> paths, FileKind
       !diagnostics.has_errors()) {
     diagnostics.Add({Severity::kError, paths.front(), {}, "there are only tests, and no policy"});
   }
+  if (kind == FileKind::kPolicies) AddListedModules(sources, diagnostics, limits);
   return sources;
 }
 

@@ -64,6 +64,34 @@ TEST_F(ReadSourcesTest, Files) {
   EXPECT_EQ(diagnostics_.ToString(), "");
 }
 
+TEST_F(ReadSourcesTest, ListedRegoComesAlong) {
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root_ + "/" + name).parent_path());
+    ASSERT_TRUE(WriteFileAtomic(root_ + "/" + name, text));
+  };
+  const std::string document = "agent: a\nallowed_tools: []\nrego: [rules/one.rego, two.rego]\n";
+  write("b.yaml", document);
+  write("rules/one.rego", "one");
+  write("two.rego", "two");
+  write("rules/three.rego", "not listed");
+  EXPECT_THAT(Read({"b.yaml"}, FileKind::kPolicies), ElementsAre(document, "one", "two"));
+  // Named by itself too: once.
+  EXPECT_THAT(Read({"two.rego", "b.yaml"}, FileKind::kPolicies),
+              ElementsAre("two", document, "one"));
+  // From the document's folder, not from the caller's.
+  write("teams/c.yml", "agent: b\nallowed_tools: []\nrego: [two.rego]\n");
+  EXPECT_EQ(Read({"teams/c.yml"}, FileKind::kPolicies).size(), 1u);
+  EXPECT_EQ(diagnostics_.ToString(), "");
+  ParseResult result = LoadSources(std::vector<std::string>{root_ + "/teams/c.yml"});
+  EXPECT_EQ(result.diagnostics.ToString(),
+            root_ +
+                "/teams/c.yml:3:8: the file 'two.rego' is missing; it is looked for from this "
+                "file's folder\n");
+  write("teams/two.rego", std::string((1 << 20) + 1, ' '));
+  EXPECT_EQ(Read({"teams/c.yml"}, FileKind::kPolicies).size(), 1u);
+  EXPECT_THAT(diagnostics_.ToString(), HasSubstr("teams/c.yml:3:8: "));
+}
+
 TEST_F(ReadSourcesTest, WhatCannotBeRead) {
   EXPECT_THAT(Read({"nothing.yaml"}, FileKind::kPolicies), IsEmpty());
   EXPECT_THAT(diagnostics_.ToString(), HasSubstr("nothing.yaml"));

@@ -4,6 +4,7 @@
 
 #include "aegis/base/arena.h"
 #include "aegis/policy/compile.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/node.h"
 #include "aegis/policy/test_file.h"
 #include "aegis/rego/program.h"
@@ -20,7 +21,8 @@ class Engine {
  public:
   static Result<Engine> Make(const PolicySet& policies) {
     AEGIS_TRY(const std::string data, CompileData(policies));
-    AEGIS_TRY(auto program, rego::Program::Load(BuiltInLibrary().plan_json, data));
+    AEGIS_TRY(const BundleRego rego, RegoOf(policies));
+    AEGIS_TRY(auto program, rego::Program::Load(rego.plan_json, data));
     const std::optional<uint32_t> entrypoint = program->FindEntrypoint(kEntrypoint);
     if (!entrypoint) {
       return Fail(Code::kInternal, "bundle_no_entrypoint",

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "aegis/base/file.h"
+#include "aegis/policy/custom_rego.h"
 #include "aegis/policy/test_file.h"
 
 namespace aegis::policy {
@@ -126,7 +127,8 @@ TEST(TestRunnerTest, MistakesInTestFiles) {
       "'defer', found the text 'denied'\n"
       "finance_test.yaml:4:39: 'reason' must be 'allowed', 'no_policy', 'no_grant', "
       "'action_not_allowed', 'condition_failed', 'caller_not_permitted', 'outside_schedule', "
-      "'denied_tool' or 'policy_error', found the text 'condition_fail'; did you mean "
+      "'denied_tool', 'custom_denied' or 'policy_error', found the text 'condition_fail'; did you "
+      "mean "
       "'condition_failed'?\n"
       "finance_test.yaml:5:5: an item of 'tests' has no 'call'; add it: a call: a map with "
       "'agent', "
@@ -163,25 +165,35 @@ TEST(TestRunnerTest, TheExamplesOfTheDocumentation) {
   ASSERT_TRUE(page);
   std::vector<SourceFile> policies;
   std::vector<SourceFile> tests;
-  for (size_t at = 0; (at = page->find("```yaml\n", at)) != std::string::npos;) {
-    at += 8;
-    const size_t end = page->find("```", at);
+  std::vector<SourceFile> modules;
+  for (size_t at = 0; (at = page->find("```", at)) != std::string::npos;) {
+    const size_t line = page->find('\n', at) + 1;
+    const size_t end = page->find("```", line);
     ASSERT_NE(end, std::string::npos);
-    const std::string text = page->substr(at, end - at);
-    const bool is_test = text.starts_with("# tests");
-    std::vector<SourceFile>& files = is_test ? tests : policies;
-    files.push_back({"example" + std::to_string(files.size()) + ".yaml", text});
-    at = end;
+    const std::string language = page->substr(at + 3, line - at - 4);
+    const std::string text = page->substr(line, end - line);
+    at = end + 3;
+    if (language == "rego") {
+      modules.push_back({"payments_extra.rego", text});
+    } else if (language == "yaml") {
+      std::vector<SourceFile>& files = text.starts_with("# tests") ? tests : policies;
+      files.push_back({"example" + std::to_string(files.size()) + ".yaml", text});
+    }
   }
-  ASSERT_GE(policies.size(), 3U);
-  ASSERT_EQ(tests.size(), 1U);
-  const ParseResult all = ParseSources(policies);
-  EXPECT_EQ(all.diagnostics.ToString(), "");
-  const ParseResult first = ParseSources(std::span(policies).first(1));
-  ASSERT_TRUE(first.policies);
-  const Result<TestReport> report = RunTests(*first.policies, tests);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->ToString(), "2 passed, 0 failed\n");
+  ASSERT_GE(policies.size(), 4U);
+  ASSERT_EQ(tests.size(), 2U);
+  ASSERT_EQ(modules.size(), 1U);
+  const auto run = [](std::vector<SourceFile> sources, const SourceFile& file) {
+    ParseResult parsed = ParseSources(sources);
+    PlanCustomRego(parsed, [] { return rego::CompilerTool(AEGIS_REGOC); });
+    EXPECT_EQ(parsed.diagnostics.ToString(), "");
+    const Result<TestReport> report = RunTests(*parsed.policies, std::span(&file, 1));
+    return report ? report->ToString() : report.error().ToString();
+  };
+  EXPECT_EQ(run({policies.back(), modules[0]}, tests[0]), "3 passed, 0 failed\n");
+  EXPECT_EQ(run({policies.front()}, tests[1]), "2 passed, 0 failed\n");
+  policies.push_back(modules[0]);
+  EXPECT_EQ(ParseSources(policies).diagnostics.ToString(), "");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -119,6 +120,30 @@ std::string CheckPath(std::string_view text) {
     return "has more than " + std::to_string(kMaxPathSegments) + " names";
   }
   if (stars > kMaxStars) return "has more than " + std::to_string(kMaxStars) + " '[*]'";
+  return {};
+}
+
+std::string CheckRegoFile(std::string_view text) {
+  const std::vector<std::string_view> parts = Split(text, '/');
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  for (const std::string_view part : parts) {
+    const bool plain = std::all_of(part.begin(), part.end(),
+                                   [&](char c) { return word(c) || c == '-' || c == '.'; });
+    if (part.empty() || part.front() == '.' || !plain) {
+      return "must be a plain path from this file's folder, such as 'rules/payments_extra.rego'";
+    }
+  }
+  std::string_view name = parts.back();
+  constexpr std::string_view kExtension = ".rego";
+  if (!name.ends_with(kExtension)) return "must end with '.rego'";
+  name.remove_suffix(kExtension.size());
+  if (name.empty() || (name[0] >= '0' && name[0] <= '9') ||
+      !std::all_of(name.begin(), name.end(), word)) {
+    return "must be named as a package may be, with letters, digits and '_': it holds package "
+           "aegis.custom.NAME";
+  }
   return {};
 }
 
