@@ -19,7 +19,6 @@ namespace {
 
 using json::Tree;
 using X509Ptr = std::unique_ptr<X509, OpensslDeleter<X509_free>>;
-using BnContextPtr = std::unique_ptr<BN_CTX, OpensslDeleter<BN_CTX_free>>;
 
 constexpr json::TreeLimits kLimits{.max_bytes = size_t{1} << 20, .max_depth = 64};
 constexpr size_t kMaxKeys = 1000;
@@ -146,51 +145,6 @@ std::string_view WithoutZeros(std::string_view big_endian) {
   return big_endian.substr(std::min(big_endian.find_first_not_of('\0'), big_endian.size()));
 }
 
-// An RSA key pair, with what the Chinese remainder theorem needs computed anew and all of it
-// checked to agree; nullptr when it does not.
-PkeyPtr RsaPair(std::string_view n, std::string_view e, std::string_view d, std::string_view p,
-                std::string_view q) {
-  const BnContextPtr context(BN_CTX_secure_new());
-  const BignumPtr modulus = ToBignum(n), exponent = ToBignum(e), secret = ToBignum(d),
-                  first = ToBignum(p), second = ToBignum(q), product(BN_secure_new()),
-                  first_less(BN_secure_new()), second_less(BN_secure_new()), dp(BN_secure_new()),
-                  dq(BN_secure_new());
-  BN_CTX* scratch = context.get();
-  if (!scratch || !modulus || !exponent || !secret || !first || !second || !product ||
-      BN_is_zero(secret.get()) || BN_num_bits(first.get()) < 2 || BN_num_bits(second.get()) < 2 ||
-      BN_mul(product.get(), first.get(), second.get(), scratch) != 1 ||
-      BN_cmp(product.get(), modulus.get()) != 0 ||
-      BN_sub(first_less.get(), first.get(), BN_value_one()) != 1 ||
-      BN_sub(second_less.get(), second.get(), BN_value_one()) != 1 ||
-      BN_mod(dp.get(), secret.get(), first_less.get(), scratch) != 1 ||
-      BN_mod(dq.get(), secret.get(), second_less.get(), scratch) != 1) {
-    return nullptr;
-  }
-  for (const BIGNUM* less : {first_less.get(), second_less.get()}) {
-    if (BN_mod_mul(product.get(), secret.get(), exponent.get(), less, scratch) != 1 ||
-        !BN_is_one(product.get())) {
-      return nullptr;
-    }
-  }
-  const BignumPtr inverse(BN_mod_inverse(nullptr, second.get(), first.get(), scratch));
-  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
-  if (!inverse || !builder) return nullptr;
-  const std::pair<const char*, const BIGNUM*> params[] = {
-      {OSSL_PKEY_PARAM_RSA_N, modulus.get()},
-      {OSSL_PKEY_PARAM_RSA_E, exponent.get()},
-      {OSSL_PKEY_PARAM_RSA_D, secret.get()},
-      {OSSL_PKEY_PARAM_RSA_FACTOR1, first.get()},
-      {OSSL_PKEY_PARAM_RSA_FACTOR2, second.get()},
-      {OSSL_PKEY_PARAM_RSA_EXPONENT1, dp.get()},
-      {OSSL_PKEY_PARAM_RSA_EXPONENT2, dq.get()},
-      {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, inverse.get()},
-  };
-  for (const auto& [name, number] : params) {
-    if (OSSL_PARAM_BLD_push_BN(builder.get(), name, number) != 1) return nullptr;
-  }
-  return KeyFromParams("RSA", builder.get(), EVP_PKEY_KEYPAIR);
-}
-
 PkeyPtr EcPair(const AlgorithmInfo& curve, std::string_view x, std::string_view y,
                std::string_view d) {
   std::string point = "\x04";
@@ -249,7 +203,7 @@ void JwtKey::Impl::ReadRsa(JwkReader& reader) {
       (e.size() == 4 && (e[0] & 0x80) != 0)) {
     return;
   }
-  key = is_private ? RsaPair(n, e, d, p, q) : RsaPublicKey(n, e);
+  key = is_private ? RsaKeyPair(n, e, d, p, q) : RsaPublicKey(n, e);
   if (key) bits = EVP_PKEY_get_bits(key.get());
   if (bits >= kMinRsaBits) type = Type::kRsa;
 }

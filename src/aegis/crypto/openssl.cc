@@ -3,6 +3,8 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 
+#include <utility>
+
 namespace aegis::crypto {
 
 std::string BigEndian(const BIGNUM* number, int bytes) {
@@ -70,6 +72,49 @@ PkeyPtr RsaPublicKey(std::string_view n, std::string_view e) {
     return nullptr;
   }
   return KeyFromParams("RSA", builder.get(), EVP_PKEY_PUBLIC_KEY);
+}
+
+PkeyPtr RsaKeyPair(std::string_view n, std::string_view e, std::string_view d, std::string_view p,
+                   std::string_view q) {
+  const BnContextPtr context(BN_CTX_secure_new());
+  const BignumPtr modulus = ToBignum(n), exponent = ToBignum(e), secret = ToBignum(d),
+                  first = ToBignum(p), second = ToBignum(q), product(BN_secure_new()),
+                  first_less(BN_secure_new()), second_less(BN_secure_new()), dp(BN_secure_new()),
+                  dq(BN_secure_new());
+  BN_CTX* scratch = context.get();
+  if (!scratch || !modulus || !exponent || !secret || !first || !second || !product ||
+      BN_is_zero(secret.get()) || BN_num_bits(first.get()) < 2 || BN_num_bits(second.get()) < 2 ||
+      BN_mul(product.get(), first.get(), second.get(), scratch) != 1 ||
+      BN_cmp(product.get(), modulus.get()) != 0 ||
+      BN_sub(first_less.get(), first.get(), BN_value_one()) != 1 ||
+      BN_sub(second_less.get(), second.get(), BN_value_one()) != 1 ||
+      BN_mod(dp.get(), secret.get(), first_less.get(), scratch) != 1 ||
+      BN_mod(dq.get(), secret.get(), second_less.get(), scratch) != 1) {
+    return nullptr;
+  }
+  for (const BIGNUM* less : {first_less.get(), second_less.get()}) {
+    if (BN_mod_mul(product.get(), secret.get(), exponent.get(), less, scratch) != 1 ||
+        !BN_is_one(product.get())) {
+      return nullptr;
+    }
+  }
+  const BignumPtr inverse(BN_mod_inverse(nullptr, second.get(), first.get(), scratch));
+  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!inverse || !builder) return nullptr;
+  const std::pair<const char*, const BIGNUM*> params[] = {
+      {OSSL_PKEY_PARAM_RSA_N, modulus.get()},
+      {OSSL_PKEY_PARAM_RSA_E, exponent.get()},
+      {OSSL_PKEY_PARAM_RSA_D, secret.get()},
+      {OSSL_PKEY_PARAM_RSA_FACTOR1, first.get()},
+      {OSSL_PKEY_PARAM_RSA_FACTOR2, second.get()},
+      {OSSL_PKEY_PARAM_RSA_EXPONENT1, dp.get()},
+      {OSSL_PKEY_PARAM_RSA_EXPONENT2, dq.get()},
+      {OSSL_PKEY_PARAM_RSA_COEFFICIENT1, inverse.get()},
+  };
+  for (const auto& [name, number] : params) {
+    if (OSSL_PARAM_BLD_push_BN(builder.get(), name, number) != 1) return nullptr;
+  }
+  return KeyFromParams("RSA", builder.get(), EVP_PKEY_KEYPAIR);
 }
 
 PkeyPtr Ed25519PublicKey(std::string_view x) {

@@ -29,6 +29,7 @@ using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, OpensslDeleter<EVP_PKEY_CTX
 using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, OpensslDeleter<EVP_MD_CTX_free>>;
 using BioPtr = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
 using BignumPtr = std::unique_ptr<BIGNUM, OpensslDeleter<BN_clear_free>>;
+using BnContextPtr = std::unique_ptr<BN_CTX, OpensslDeleter<BN_CTX_free>>;
 using ParamBuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, OpensslDeleter<OSSL_PARAM_BLD_free>>;
 using ParamsPtr = std::unique_ptr<OSSL_PARAM, OpensslDeleter<OSSL_PARAM_free>>;
 using EcdsaSigPtr = std::unique_ptr<ECDSA_SIG, OpensslDeleter<ECDSA_SIG_free>>;
@@ -61,6 +62,10 @@ PkeyPtr KeyFromParams(const char* type, OSSL_PARAM_BLD* builder, int selection);
 // size.
 PkeyPtr EcPublicKey(const char* group, std::string_view x, std::string_view y);
 PkeyPtr RsaPublicKey(std::string_view n, std::string_view e);
+// A pair, with what the Chinese remainder theorem needs computed anew and all of it checked to
+// agree; nullptr when it does not.
+PkeyPtr RsaKeyPair(std::string_view n, std::string_view e, std::string_view d, std::string_view p,
+                   std::string_view q);
 PkeyPtr Ed25519PublicKey(std::string_view x);
 
 }  // namespace aegis::crypto

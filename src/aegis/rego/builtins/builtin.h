@@ -90,6 +90,7 @@ std::vector<std::string_view> BuiltinNames();
 std::span<const Builtin> AggregateBuiltins();
 std::span<const Builtin> ArithmeticBuiltins();
 std::span<const Builtin> ArrayBuiltins();
+std::span<const Builtin> AwsBuiltins();
 std::span<const Builtin> CidrBuiltins();
 std::span<const Builtin> CompareBuiltins();
 std::span<const Builtin> EncodingBuiltins();
@@ -103,6 +104,7 @@ std::span<const Builtin> JwtBuiltins();
 std::span<const Builtin> JwtVerifyBuiltins();
 std::span<const Builtin> ObjectBuiltins();
 std::span<const Builtin> PatternBuiltins();
+std::span<const Builtin> PrivateKeyBuiltins();
 std::span<const Builtin> SetBuiltins();
 std::span<const Builtin> StringBuiltins();
 std::span<const Builtin> TimeBuiltins();
@@ -111,6 +113,7 @@ std::span<const Builtin> UnitBuiltins();
 std::span<const Builtin> UriBuiltins();
 std::span<const Builtin> UuidBuiltins();
 std::span<const Builtin> VersionBuiltins();
+std::span<const Builtin> X509Builtins();
 
 // Loads the time zone of that name, if there is one, for all Vms of the process, so that
 // evaluations read no files.

@@ -1,5 +1,7 @@
 // net.cidr_*: addresses in the textual forms that Go's net package takes (no zones, no leading
 // zeros in IPv4).
+#include "aegis/rego/builtins/cidr.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -339,6 +341,13 @@ constexpr Builtin kBuiltins[] = {
 };
 
 }  // namespace
+
+std::string AddressText(std::string_view bytes) {
+  Address address;
+  address.v4 = bytes.size() == 4;
+  for (const char c : bytes) address.bits = address.bits << 8 | static_cast<uint8_t>(c);
+  return ToText(Normalized(address));
+}
 
 std::span<const Builtin> CidrBuiltins() { return kBuiltins; }
 

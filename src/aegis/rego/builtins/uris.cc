@@ -5,19 +5,10 @@
 #include <string>
 
 #include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/builtins/uri.h"
 
 namespace aegis::rego {
 namespace {
-
-// Parts of a URI with escapes undone; what is empty is left out of the result.
-struct Uri {
-  std::string scheme;
-  std::string host;  // with brackets and port
-  std::string path;
-  std::string raw_path;
-  std::string raw_query;
-  std::string fragment;
-};
 
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -146,24 +137,84 @@ bool ReadScheme(std::string_view& rest, std::string& scheme) {
   return true;
 }
 
+bool StaysInFragment(char c) { return IsUnreserved(c) || IsIn(c, "$&+,/:;=?@"); }
+bool StaysInUserInfo(char c) { return IsUnreserved(c) || IsIn(c, "$&+,;="); }
+
+// `encoded` as it stands when it has nothing that must be escaped, else `plain` escaped.
+template <typename Stays>
+std::string Encoded(std::string_view encoded, std::string_view plain, Stays stays) {
+  const bool valid = std::all_of(encoded.begin(), encoded.end(),
+                                 [&](char c) { return stays(c) || IsIn(c, "!$&'()*+,;=:@[]%"); });
+  return valid ? std::string(encoded) : Escape(plain, stays);
+}
+
+std::string EncodedUserInfo(std::string_view text) {
+  const size_t colon = text.find(':');
+  std::string name, password;
+  Unescape(text.substr(0, colon), name, AnyByte);
+  std::string out = Escape(name, StaysInUserInfo);
+  if (colon == text.npos) return out;
+  Unescape(text.substr(colon + 1), password, AnyByte);
+  return out + ":" + Escape(password, StaysInUserInfo);
+}
+
+}  // namespace
+
+std::string UriPathText(const Uri& uri) {
+  return uri.path == "*" ? "*" : Encoded(uri.encoded_path, uri.path, StaysInPath);
+}
+
+std::string UriText(const Uri& uri) {
+  std::string out = uri.scheme.empty() ? "" : uri.scheme + ":";
+  if (!uri.opaque.empty()) {
+    out += uri.opaque;
+  } else {
+    const bool authority = !uri.host.empty() || uri.user_info;
+    if (authority || (!uri.scheme.empty() && !uri.omit_host && !uri.path.empty())) out += "//";
+    if (uri.user_info) out += EncodedUserInfo(*uri.user_info) + "@";
+    out += Escape(uri.host, StaysInHost);
+    const std::string path = UriPathText(uri);
+    if (!path.empty() && path[0] != '/' && !uri.host.empty()) out += '/';
+    if (out.empty() && path.substr(0, path.find('/')).find(':') != path.npos) out += "./";
+    out += path;
+  }
+  if (uri.force_query || !uri.raw_query.empty()) out += "?" + uri.raw_query;
+  if (!uri.fragment.empty()) {
+    out += "#" + Encoded(uri.encoded_fragment, uri.fragment, StaysInFragment);
+  }
+  return out;
+}
+
+bool EncodesPath(const Uri& uri) { return Escape(uri.path, StaysInPath) == uri.encoded_path; }
+bool EncodesFragment(const Uri& uri) {
+  return Escape(uri.fragment, StaysInFragment) == uri.encoded_fragment;
+}
+
 bool ParseUri(std::string_view text, Uri& out) {
   const size_t hash = std::min(text.find('#'), text.size());
   std::string_view rest = text.substr(0, hash);
   for (const char c : rest) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
   }
-  if (hash < text.size() && !Unescape(text.substr(hash + 1), out.fragment, AnyByte)) return false;
+  if (hash < text.size()) {
+    out.encoded_fragment = text.substr(hash + 1);
+    if (!Unescape(out.encoded_fragment, out.fragment, AnyByte)) return false;
+  }
   if (rest == "*") {
-    out.path = out.raw_path = "*";
+    out.path = out.raw_path = out.encoded_path = "*";
     return true;
   }
   if (!ReadScheme(rest, out.scheme)) return false;
   if (const size_t question = rest.find('?'); question != rest.npos) {
     out.raw_query = rest.substr(question + 1);
+    out.force_query = out.raw_query.empty();
     rest = rest.substr(0, question);
   }
   if (!rest.starts_with('/')) {
-    if (!out.scheme.empty()) return true;  // what follows is opaque
+    if (!out.scheme.empty()) {
+      out.opaque = rest;
+      return true;
+    }
     if (rest.substr(0, rest.find('/')).find(':') != rest.npos) return false;
   }
   if (rest.starts_with("//") && (!out.scheme.empty() || !rest.starts_with("///"))) {
@@ -172,12 +223,20 @@ bool ParseUri(std::string_view text, Uri& out) {
     const size_t at = authority.rfind('@');
     const std::string_view host = at == authority.npos ? authority : authority.substr(at + 1);
     if (!ReadHost(out.scheme, host, out.host)) return false;
-    if (at != authority.npos && !IsUserInfo(authority.substr(0, at))) return false;
+    if (at != authority.npos) {
+      if (!IsUserInfo(authority.substr(0, at))) return false;
+      out.user_info = authority.substr(0, at);
+    }
+  } else {
+    out.omit_host = !out.scheme.empty() && rest.starts_with('/');
   }
+  out.encoded_path = rest;
   if (!Unescape(rest, out.path, AnyByte)) return false;
   out.raw_path = Escape(out.path, StaysInPath) == rest ? out.path : rest;
   return true;
 }
+
+namespace {
 
 Value Parse(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
