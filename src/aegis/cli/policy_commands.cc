@@ -4,9 +4,11 @@
 #include <set>
 
 #include "aegis/base/file.h"
+#include "aegis/cli/bundle_file.h"
 #include "aegis/cli/commands.h"
 #include "aegis/cli/context.h"
 #include "aegis/cli/policy_files.h"
+#include "aegis/crypto/base64.h"
 #include "aegis/policy/compile.h"
 #include "aegis/policy/custom_rego.h"
 #include "aegis/policy/json_schema.h"
@@ -97,32 +99,92 @@ Result<json> FilesToPublish(const std::vector<policy::SourceFile>& sources) {
   return files;
 }
 
-// The running version's files that are not among `files`.
-Result<json> OtherFiles(ControlClient& client, const json& files) {
-  json others = json::array();
+// What the running version has besides `files`.
+struct Running {
+  json others = json::array();  // files
+  bool bundle = false;          // it is a whole bundle
+};
+
+Result<Running> WhatRuns(ControlClient& client, const json& files) {
+  Running running;
   Result<json> active = client.Call("GET", "/api/v1/policies/active");
   if (!active) {
-    if (active.error().code == Code::kNotFound) return others;
+    if (active.error().code == Code::kNotFound) return running;
     return Fail(std::move(active).error());
   }
+  running.bundle = active->value("kind", "") == "bundle";
   for (const json& file : (*active)["files"]) {
     const bool named = std::any_of(files.begin(), files.end(),
                                    [&](const json& each) { return each["name"] == file["name"]; });
-    if (!named) others.push_back(file);
+    if (!named) running.others.push_back(file);
   }
-  return others;
+  return running;
+}
+
+struct PublishFlags {
+  std::vector<std::string> paths;
+  std::string bundle, message;
+  bool keep = false, prune = false, dry_run = false;
+};
+
+// Adds what is to be kept; an error when the flags do not say what shall become of it.
+Status SettleRunning(const Running& running, const PublishFlags& flags, json& files) {
+  if (flags.prune) return Ok();
+  if (running.bundle) {
+    return Fail(Code::kFailedPrecondition, "would_drop",
+                "the running version is a whole bundle, which cannot be kept beside others; say "
+                "--prune to replace it");
+  }
+  if (running.others.empty()) return Ok();
+  if (!flags.keep || !flags.bundle.empty()) {
+    std::string names;
+    for (const json& file : running.others)
+      names += (names.empty() ? "" : ", ") + file["name"].get<std::string>();
+    return Fail(Code::kFailedPrecondition, "would_drop",
+                "the running version also has " + names +
+                    (flags.bundle.empty()
+                         ? "; say --keep to keep what you do not name, or --prune to drop it"
+                         : "; a bundle replaces all of it; say --prune if that is meant"));
+  }
+  for (const json& file : running.others) files.push_back(file);
+  return Ok();
+}
+
+// The files or the bundle that are named, as the body of the request. Errors: those of reading;
+// policy_invalid (the mistakes were printed).
+Result<json> ReadPublication(const PublishFlags& flags) {
+  json body = json::object();
+  if (!flags.message.empty()) body["message"] = flags.message;
+  if (flags.dry_run) body["dry_run"] = true;
+  if (!flags.bundle.empty()) {
+    AEGIS_TRY(const std::string bytes,
+              ReadFileOrStdin(flags.bundle, rego::BundleLimits().max_archive_bytes));
+    const std::string name =
+        flags.bundle == "-" ? "bundle" : flags.bundle.substr(flags.bundle.rfind('/') + 1);
+    body["bundle"] = {{"name", name}, {"content", crypto::Base64Encode(bytes)}};
+    return body;
+  }
+  policy::Diagnostics unreadable;
+  const std::vector<policy::SourceFile> sources =
+      policy::ReadSources(flags.paths, policy::FileKind::kPolicies, unreadable);
+  PrintDiagnostics(unreadable);
+  if (unreadable.has_errors())
+    return Fail(Code::kInvalidArgument, "policy_invalid", "nothing was published");
+  AEGIS_TRY(body["files"], FilesToPublish(sources));
+  return body;
 }
 
 void AddPublish(CLI::App& policy, Context& context) {
-  struct Flags {
-    std::vector<std::string> paths;
-    std::string message;
-    bool keep = false, prune = false, dry_run = false;
-  };
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PublishFlags>();
   CLI::App* command =
       policy.add_subcommand("publish", "Make policies the new version that gateways enforce");
-  command->add_option("PATH", flags->paths, "Policy files, or folders of them")->required();
+  CLI::Option* paths =
+      command->add_option("PATH", flags->paths, "Policy files, or folders of them");
+  command
+      ->add_option("--bundle", flags->bundle,
+                   "In place of files an OPA bundle with the entrypoint aegis/decision; - for "
+                   "standard input")
+      ->excludes(paths);
   command->add_option("-m,--message", flags->message, "Why");
   CLI::Option* keep =
       command->add_flag("--keep", flags->keep, "Keep the running version's other files");
@@ -130,28 +192,13 @@ void AddPublish(CLI::App& policy, Context& context) {
       ->excludes(keep);
   command->add_flag("--dry-run", flags->dry_run, "Check and compile on the server, change nothing");
   context.SetAction(command, [&context, flags]() -> Result<int> {
-    policy::Diagnostics unreadable;
-    const std::vector<policy::SourceFile> sources =
-        policy::ReadSources(flags->paths, policy::FileKind::kPolicies, unreadable);
-    PrintDiagnostics(unreadable);
-    if (unreadable.has_errors()) return kExitFailed;
-    AEGIS_TRY(json files, FilesToPublish(sources));
+    if (flags->paths.empty() && flags->bundle.empty()) throw CLI::RequiredError("PATH or --bundle");
+    AEGIS_TRY(json body, ReadPublication(*flags));
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
-    AEGIS_TRY(const json others, OtherFiles(client, files));
-    if (!others.empty() && !flags->prune) {
-      if (!flags->keep) {
-        std::string names;
-        for (const json& file : others)
-          names += (names.empty() ? "" : ", ") + file["name"].get<std::string>();
-        return Fail(Code::kFailedPrecondition, "would_drop",
-                    "the running version also has " + names +
-                        "; say --keep to keep what you do not name, or --prune to drop it");
-      }
-      for (const json& file : others) files.push_back(file);
-    }
-    json body = {{"files", files}};
-    if (!flags->message.empty()) body["message"] = flags->message;
-    if (flags->dry_run) body["dry_run"] = true;
+    json files = body.value("files", json::array());
+    AEGIS_TRY(const Running running, WhatRuns(client, files));
+    AEGIS_RETURN_IF_ERROR(SettleRunning(running, *flags, files));
+    if (flags->bundle.empty()) body["files"] = files;
     json problem;
     const Result<json> answer = client.Call("POST", "/api/v1/policies", &body, &problem);
     if (!answer && problem.contains("diagnostics")) {
@@ -173,8 +220,8 @@ void AddPublish(CLI::App& policy, Context& context) {
     if (flags->dry_run) {
       std::printf("valid; nothing was published (--dry-run)\n");
     } else {
-      std::printf("published version %s (%zu files)\n", answer->value("revision", "").c_str(),
-                  files.size());
+      std::printf("published version %s (%s)\n", answer->value("revision", "").c_str(),
+                  files.empty() ? "a bundle" : (std::to_string(files.size()) + " files").c_str());
     }
     return kExitOk;
   });
@@ -193,7 +240,9 @@ void AddListAndShow(CLI::App& policy, Context& context) {
     for (const json& row : versions)
       table.Add({row.value("revision", ""), row.value("active", false) ? "yes" : "",
                  row.value("created_at", ""), row.value("author", ""),
-                 std::to_string(row.value("file_names", json::array()).size()),
+                 row.value("kind", "") == "bundle"
+                     ? "bundle"
+                     : std::to_string(row.value("file_names", json::array()).size()),
                  row.value("message", "")});
     table.Print();
     return kExitOk;
@@ -209,6 +258,9 @@ void AddListAndShow(CLI::App& policy, Context& context) {
       PrintJson(answer);
       return kExitOk;
     }
+    if (answer.value("kind", "") == "bundle")
+      std::printf("version %s is a whole bundle, without files\n",
+                  answer.value("revision", "").c_str());
     for (const json& file : answer["files"])
       std::printf("%s\n%s\n",
                   Paint("# --- " + file.value("name", "") + " ---", Color::kDim).c_str(),

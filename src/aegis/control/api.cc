@@ -165,8 +165,11 @@ Status Api::LoadFeeds(const store::TenantKey& tenant) {
   store::NewPolicyVersion policy;
   AEGIS_TRY(policy.sources, parts_.repository.GetPolicySources(tenant, active));
   AEGIS_TRY(policy.version, parts_.repository.NextPolicyVersion(tenant));
-  AEGIS_TRY(CompiledPolicy compiled,
-            parts_.compiler.Compile(policy.sources, std::to_string(policy.version)));
+  const std::string revision = std::to_string(policy.version);
+  // A version without sources was a whole bundle.
+  AEGIS_TRY(CompiledPolicy compiled, policy.sources.empty()
+                                         ? parts_.compiler.Adopt(bundle, "bundle", revision)
+                                         : parts_.compiler.Compile(policy.sources, revision));
   if (compiled.bundle.empty()) {
     return Fail(Code::kFailedPrecondition, "policy_not_compiled",
                 "policy version " + std::to_string(active) +

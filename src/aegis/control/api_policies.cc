@@ -4,6 +4,7 @@
 
 #include "aegis/control/api_support.h"
 #include "aegis/control/validation.h"
+#include "aegis/crypto/base64.h"
 #include "aegis/crypto/digest.h"
 
 namespace aegis::control {
@@ -23,6 +24,7 @@ json VersionToJson(const store::PolicyVersion& version, int64_t active) {
           {"created_at", FormatRfc3339Millis(version.created_at)},
           {"bundle_sha256", version.bundle_sha256},
           {"bundle_bytes", version.bundle_bytes},
+          {"kind", version.source_names.empty() ? "bundle" : "files"},
           {"file_names", json(version.source_names)}};
 }
 
@@ -65,6 +67,21 @@ std::vector<store::PolicySource> ReadFiles(const json& files, std::vector<FieldE
   return sources;
 }
 
+// {"name", "content"}, the content in base64.
+store::PolicySource ReadWholeBundle(const json& bundle, std::vector<FieldError>& errors) {
+  ObjectReader reader(bundle, "/bundle", errors);
+  const auto name = reader.Text("name");
+  const auto content = reader.Text("content");
+  reader.Finish();
+  if (!name || !content) return {};
+  if (std::string problem = CheckSourceName(*name); !problem.empty()) {
+    reader.AddError("name", problem);
+  }
+  std::optional<std::string> bytes = crypto::Base64Decode(*content);
+  if (!bytes) reader.AddError("content", "must be base64 with padding (RFC 4648 section 4)");
+  return {*name, std::move(bytes).value_or("")};
+}
+
 net::HttpResponse PolicyInvalid(const CompiledPolicy& compiled) {
   size_t errors = 0;
   const PolicyDiagnostic* first = nullptr;
@@ -93,6 +110,7 @@ net::HttpResponse Api::PublishPolicy(const ApiCall& call) {
   const auto if_match = ReadIfMatch(call.request);
   if (!if_match) return ProblemAnswer(if_match.error());
   store::NewPolicyVersion policy;
+  std::optional<store::PolicySource> whole;  // a bundle in place of files
   bool dry_run = false;
   {
     const auto body = ParseObject(call.request.body);
@@ -100,13 +118,18 @@ net::HttpResponse Api::PublishPolicy(const ApiCall& call) {
     std::vector<FieldError> errors;
     ObjectReader reader(*body, "", errors);
     const json* files = reader.OptionalArray("files", kMaxFiles);
+    const json* bundle = reader.OptionalObject("bundle", 2);
     policy.message = reader.OptionalText("message").value_or("");
     dry_run = reader.OptionalBool("dry_run").value_or(false);
     reader.Finish();
     if (std::string problem = CheckMessage(policy.message); !problem.empty()) {
       reader.AddError("message", problem);
     }
-    if (!files && errors.empty()) reader.AddError("files", "is required");
+    if (!files && !bundle && errors.empty()) {
+      reader.AddError("files", "is required, or \"bundle\" in its place");
+    }
+    if (files && bundle) reader.AddError("bundle", "cannot be there together with \"files\"");
+    if (bundle) whole = ReadWholeBundle(*bundle, errors);
     if (files && files->empty()) reader.AddError("files", "must have at least one file");
     if (files) policy.sources = ReadFiles(*files, errors);
     if (!errors.empty()) return InvalidBody(errors);
@@ -124,7 +147,9 @@ net::HttpResponse Api::PublishPolicy(const ApiCall& call) {
                                "; look at what was published since and try again");
     }
   }
-  auto compiled = parts_.compiler.Compile(policy.sources, std::to_string(policy.version));
+  const std::string revision = std::to_string(policy.version);
+  auto compiled = whole ? parts_.compiler.Adopt(whole->content, whole->name, revision)
+                        : parts_.compiler.Compile(policy.sources, revision);
   if (!compiled && (compiled.error().reason == "policy_too_large" ||
                     compiled.error().reason == "bundle_too_large")) {
     return ProblemAnswer(422, compiled.error().reason, compiled.error().message);

@@ -183,6 +183,8 @@ TEST_F(OpenApiAnswersTest, HaveTheDescribedMembers) {
   json dry = Policy("fine");
   dry["dry_run"] = true;
   ExpectAnswer(Post("/api/v1/policies", dry), "post", "/api/v1/policies");
+  const json bundle = {{"bundle", {{"name", "b.tar.gz"}, {"content", "YQ=="}}}};
+  ExpectAnswer(Post("/api/v1/policies", bundle), "post", "/api/v1/policies");
   ExpectAnswer(Get("/api/v1/policies"), "get", "/api/v1/policies");
   ExpectAnswer(Get("/api/v1/policies/1"), "get", "/api/v1/policies/{version}");
   ExpectAnswer(Get("/api/v1/operations"), "get", "/api/v1/operations");

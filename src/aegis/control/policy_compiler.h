@@ -1,4 +1,5 @@
-// From policy sources to a signed bundle: what a publish needs of the policy and bundle libraries.
+// From policy sources, or a bundle that others built, to a signed bundle: what a publish needs of
+// the policy and bundle libraries.
 //
 // Threading: Compile may be called from any thread, one at a time.
 #pragma once
@@ -35,6 +36,11 @@ class PolicyCompiler {
   // errors. Errors: those of rego::WriteBundle.
   virtual Result<CompiledPolicy> Compile(const std::vector<store::PolicySource>& sources,
                                          const std::string& revision) = 0;
+  // An OPA bundle as it is, signed and with the manifest's revision replaced. It must have the
+  // entrypoint aegis/decision, or Rego that can be planned for it, and give decision documents.
+  // What is wrong with it are diagnostics of `name`. Errors: those of rego::WriteBundle.
+  virtual Result<CompiledPolicy> Adopt(const std::string& bundle, const std::string& name,
+                                       const std::string& revision) = 0;
   // Whether `bundle` is signed by this compiler's key, so that gateways will accept it.
   virtual bool Accepts(const std::string& bundle) const = 0;
 };

@@ -6,12 +6,14 @@
 
 #include "aegis/base/file.h"
 #include "aegis/control/test_support.h"
+#include "aegis/crypto/base64.h"
 #include "aegis/rego/bundle.h"
 
 namespace aegis::control {
 namespace {
 
 using nlohmann::json;
+using ::testing::HasSubstr;
 
 constexpr const char* kExample = R"(agent: finance-agent
 allowed_tools:
@@ -84,6 +86,110 @@ TEST_F(RealCompilerTest, HostileSourcesAreDiagnosticsAndNothingWorse) {
     EXPECT_EQ(PostText("/api/v1/policies", text).status, 422) << content.substr(0, 20);
   }
   EXPECT_TRUE(Json(Get("/api/v1/policies"))["items"].empty());
+}
+
+class WholeBundleTest : public RealCompilerTest {
+ protected:
+  void SetUp() override {
+    RealCompilerTest::SetUp();
+    ::setenv("AEGIS_REGOC", AEGIS_REGOC, 1);
+  }
+  void TearDown() override { ::unsetenv("AEGIS_REGOC"); }
+
+  // Without a plan, unless it is given.
+  static std::string Bundle(const std::string& module, const std::string& plan = {}) {
+    std::vector<rego::BundleFile> files = {
+        {".manifest", R"({"revision":"theirs","roots":["aegis","limits"],"metadata":{"a":1}})"},
+        {"data.json", R"({"limits":{"amount":100}})"},
+        {"aegis/policy.rego", module}};
+    if (!plan.empty()) files.push_back({"plan.json", plan});
+    return *rego::WriteBundle(files, nullptr);
+  }
+  static json Publication(const std::string& bundle) {
+    return {{"bundle", {{"name", "b.tar.gz"}, {"content", crypto::Base64Encode(bundle)}}}};
+  }
+  std::string Refusal(const std::string& bundle) {
+    const auto answer = Post("/api/v1/policies", Publication(bundle));
+    EXPECT_EQ(answer.status, 422) << answer.body;
+    const json diagnostics = Json(answer)["diagnostics"];
+    return diagnostics.empty() ? "" : diagnostics[0]["message"].get<std::string>();
+  }
+};
+
+constexpr const char* kWhole = R"(package aegis
+
+default decision := {"outcome": "deny", "reason": "no_grant", "message": "no"}
+
+decision := {"outcome": "allow", "reason": "allowed"} if {
+	input.params.amount < data.limits.amount
+}
+)";
+
+TEST_F(WholeBundleTest, IsPlannedSignedAndServed) {
+  const auto published = Post("/api/v1/policies", Publication(Bundle(kWhole)));
+  ASSERT_EQ(published.status, 201) << published.body;
+  EXPECT_EQ(Json(published)["kind"], "bundle");
+  EXPECT_EQ(Json(published)["file_names"], json::array());
+  const auto read = ReadAsGateway(GatewayGet("/v1/bundles/default").body);
+  ASSERT_TRUE(read) << read.error().ToString();
+  EXPECT_EQ(read->manifest.revision, "1");
+  EXPECT_EQ(read->manifest.roots, (std::vector<std::string>{"aegis", "limits"}));
+  EXPECT_EQ(read->manifest.metadata_json, R"({"a":1})");
+  EXPECT_EQ(read->modules[0].content, kWhole);
+  EXPECT_FALSE(read->plan_json.empty());
+  // A bundle that somebody else signed is signed anew, and published again as it is.
+  const auto again = Post("/api/v1/policies", Publication(GatewayGet("/v1/bundles/default").body));
+  ASSERT_EQ(again.status, 201) << again.body;
+  EXPECT_EQ(ReadAsGateway(GatewayGet("/v1/bundles/default").body)->manifest.revision, "2");
+  json dry = Publication(Bundle(kWhole));
+  dry["dry_run"] = true;
+  EXPECT_EQ(Post("/api/v1/policies", dry).status, 200);
+}
+
+TEST_F(WholeBundleTest, WithANewKeyFileIsSignedAnew) {
+  ASSERT_EQ(Post("/api/v1/policies", Publication(Bundle(kWhole))).status, 201);
+  Stop();
+  std::filesystem::remove(root_.path() + "/data/keys/bundle-signing.pem");
+  ::setenv("AEGIS_REGOC", "/none", 1);  // its plan is there already
+  Start();
+  const auto read = ReadAsGateway(GatewayGet("/v1/bundles/default").body);
+  ASSERT_TRUE(read) << read.error().ToString();
+  EXPECT_EQ(read->manifest.revision, "2");
+}
+
+TEST_F(WholeBundleTest, WhatGivesNoDecisionsIsRefused) {
+  EXPECT_THAT(Refusal("no bundle"), HasSubstr("bundle is damaged"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\nother := 1\n")),
+              HasSubstr("entrypoint \"aegis/decision\" does not refer to a rule"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := http.send({})\n")),
+              HasSubstr("aegis/policy.rego:3:13: http.send is refused"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := \"allow\" if input.x\n")),
+              HasSubstr("the policy gave no decision"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := true\n")),
+              HasSubstr("the policy's decision is not an object"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := {\"outcome\": \"yes\"}\n")),
+              HasSubstr("unknown outcome"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := {\"outcome\": \"allow\", \"reason\": "
+                             "\"allowed\", \"obligations\": {\"sanitize\": [1]}}\n")),
+              HasSubstr("obligations, which are not supported yet"));
+  EXPECT_THAT(Refusal(Bundle("package aegis\n\ndecision := count({x | some a in "
+                             "numbers.range(1, 100000); some b in numbers.range(1, 100000); x := "
+                             "[a, b, input]})\n")),
+              HasSubstr("could not be evaluated"));
+  EXPECT_THAT(Refusal(Bundle(kWhole, "{}")), HasSubstr("plan"));
+  ::setenv("AEGIS_REGOC", "/none", 1);
+  EXPECT_THAT(Refusal(Bundle(kWhole)), HasSubstr("opa build -t plan -e aegis/decision"));
+  EXPECT_TRUE(Json(Get("/api/v1/policies"))["items"].empty());
+}
+
+TEST_F(WholeBundleTest, TheBodyIsStrict) {
+  json both = Publication(Bundle(kWhole));
+  both["files"] = Policy(kExample)["files"];
+  EXPECT_EQ(Post("/api/v1/policies", both).status, 422);
+  EXPECT_EQ(Post("/api/v1/policies", {{"bundle", {{"name", "b"}}}}).status, 422);
+  EXPECT_EQ(Post("/api/v1/policies", {{"bundle", {{"name", "b"}, {"content", "!"}}}}).status, 422);
+  EXPECT_EQ(Post("/api/v1/policies", {{"bundle", "x"}}).status, 422);
+  EXPECT_EQ(Post("/api/v1/policies", json::object()).status, 422);
 }
 
 TEST_F(RealCompilerTest, ANewKeyFileSignsTheActivePolicyAnew) {

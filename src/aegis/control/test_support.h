@@ -56,6 +56,16 @@ class FakeCompiler final : public PolicyCompiler {
     if (!wrong) compiled.bundle = signature_ + ":" + revision;
     return compiled;
   }
+  Result<CompiledPolicy> Adopt(const std::string& bundle, const std::string& name,
+                               const std::string& revision) override {
+    CompiledPolicy compiled;
+    if (bundle.find("broken") != std::string::npos) {
+      compiled.diagnostics.push_back({true, name, 0, 0, "the bundle is broken"});
+    } else {
+      compiled.bundle = signature_ + ":" + revision;
+    }
+    return compiled;
+  }
   bool Accepts(const std::string& bundle) const override {
     return bundle.starts_with(signature_ + ":");
   }
