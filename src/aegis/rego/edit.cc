@@ -1,5 +1,6 @@
 #include "aegis/rego/edit.h"
 
+#include <iterator>
 #include <vector>
 
 #include "aegis/rego/number.h"
@@ -61,13 +62,16 @@ Value CopyOf(Arena& arena, Value value) {
       return copy.Build();
     }
     case Type::kObject: {
-      std::vector<Member> members;
-      members.reserve(value.size());
+      Member few[16];
+      std::vector<Member> many;
+      if (value.size() > std::size(few)) many.resize(value.size());
+      Member* const members = many.empty() ? few : many.data();
+      size_t count = 0;
       for (const Member& member : value.members()) {
-        members.push_back({CopyOf(arena, member.key), CopyOf(arena, member.value)});
-        if (members.back().key.is_undefined()) return Value();
+        members[count] = {CopyOf(arena, member.key), CopyOf(arena, member.value)};
+        if (members[count++].key.is_undefined()) return Value();
       }
-      return MakeObject(arena, members);
+      return MakeObject(arena, {members, count});
     }
     default:
       return value;

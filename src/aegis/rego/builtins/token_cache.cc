@@ -1,22 +1,25 @@
 #include "aegis/rego/builtins/token_cache.h"
 
+#include <algorithm>
+
 #include "aegis/rego/edit.h"
 #include "aegis/rego/hash.h"
 
 namespace aegis::rego {
 
 Result<std::shared_ptr<const JwtKeys>> TokenCache::Keys(std::string_view text) {
-  KeySlot& slot = keys_[internal::HashString(text) % kKeySlots];
-  if (slot.keys != nullptr && slot.text == text) return slot.keys;
+  const uint64_t hash = internal::HashString(text);
+  for (const KeySlot& slot : keys_) {
+    if (slot.hash == hash && slot.keys != nullptr && slot.text == text) return slot.keys;
+  }
   AEGIS_TRY(JwtKeys parsed, crypto::JwtKey::ParsePublic(text));
   auto keys = std::make_shared<const JwtKeys>(std::move(parsed));
-  if (text.size() <= kMaxKeyBytes) slot = {std::string(text), keys};
+  if (text.size() <= kMaxKeyBytes) keys_[next_key_++ % kKeySlots] = {hash, std::string(text), keys};
   return keys;
 }
 
-size_t TokenCache::SlotOf(const Question& question) {
-  return (internal::HashString(question.token) ^ internal::HashString(question.function)) %
-         kTokenSlots;
+size_t TokenCache::SetOf(const Question& question) {
+  return (internal::HashString(question.token) ^ internal::HashString(question.function)) % kSets;
 }
 
 size_t TokenCache::Bytes(const Entry& entry) {
@@ -26,13 +29,14 @@ size_t TokenCache::Bytes(const Entry& entry) {
 
 const TokenCache::Answer* TokenCache::Find(const Question& question) const {
   if (tokens_.empty()) return nullptr;
-  const Entry* entry = tokens_[SlotOf(question)].get();
-  if (entry == nullptr || entry->function != question.function || entry->keys != question.keys ||
-      entry->token != question.token || entry->alg != question.alg ||
-      entry->secret != question.secret) {
-    return nullptr;
+  for (const std::unique_ptr<Entry>& entry : tokens_[SetOf(question)]) {
+    if (entry != nullptr && entry->token == question.token && entry->keys == question.keys &&
+        entry->function == question.function && entry->alg == question.alg &&
+        entry->secret == question.secret) {
+      return &entry->answer;
+    }
   }
-  return &entry->answer;
+  return nullptr;
 }
 
 void TokenCache::Remember(const Question& question, const Answer& answer) {
@@ -54,11 +58,15 @@ void TokenCache::Remember(const Question& question, const Answer& answer) {
     tokens_.clear();
     bytes_ = 0;
   }
-  if (tokens_.empty()) tokens_.resize(kTokenSlots);
-  std::unique_ptr<Entry>& slot = tokens_[SlotOf(question)];
-  if (slot != nullptr) bytes_ -= Bytes(*slot);
+  if (tokens_.empty()) tokens_.resize(kSets);
+  Set& set = tokens_[SetOf(question)];
+  auto slot = std::find(set.begin(), set.end(), nullptr);
+  if (slot == set.end()) {
+    slot = set.begin() + static_cast<ptrdiff_t>(next_way_++ % kWays);
+    bytes_ -= Bytes(**slot);
+  }
   bytes_ += Bytes(*entry);
-  slot = std::move(entry);
+  *slot = std::move(entry);
 }
 
 }  // namespace aegis::rego

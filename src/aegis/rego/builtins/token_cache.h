@@ -47,11 +47,14 @@ class TokenCache {
  private:
   static constexpr size_t kKeySlots = 16;
   static constexpr size_t kMaxKeyBytes = 32 * 1024;
-  static constexpr size_t kTokenSlots = 1024;
+  // A token has a set of slots that it may be in, so that two are seldom in each other's way.
+  static constexpr size_t kSets = 256;
+  static constexpr size_t kWays = 8;
   static constexpr size_t kMaxTokenBytes = 8 * 1024;
   static constexpr size_t kMaxBytes = size_t{4} << 20;  // of all entries; then all are dropped
 
   struct KeySlot {
+    uint64_t hash = 0;
     std::string text;
     std::shared_ptr<const JwtKeys> keys;
   };
@@ -62,11 +65,14 @@ class TokenCache {
     Answer answer;
     Arena arena{1024, 128 * 1024};
   };
-  static size_t SlotOf(const Question& question);
+  static size_t SetOf(const Question& question);
   static size_t Bytes(const Entry& entry);
 
   std::array<KeySlot, kKeySlots> keys_;
-  std::vector<std::unique_ptr<Entry>> tokens_;  // kTokenSlots once one is kept
+  size_t next_key_ = 0;  // to be given up next
+  using Set = std::array<std::unique_ptr<Entry>, kWays>;
+  std::vector<Set> tokens_;  // kSets once one is kept
+  size_t next_way_ = 0;      // to be given up when a set is full
   size_t bytes_ = 0;
 };
 
