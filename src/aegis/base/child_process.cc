@@ -73,17 +73,16 @@ void Limit(__rlimit_resource what, rlim_t value) {
   ::setrlimit(what, &limit);
 }
 
-// Between fork and exec: only what POSIX calls async-signal-safe, since other threads may have held
-// any lock when this process was copied.
+// Between vfork and exec: only system calls, since the memory is the parent's, whose other threads
+// run on and may hold any lock.
 [[noreturn]] void BecomeChild(const char* path, char* const* argv, const int (&fds)[4],
                               const ChildLimits& limits) {
   for (int i = 0; i < 4; ++i) ::dup2(fds[i], i);
   ::fcntl(3, F_SETFD, FD_CLOEXEC);  // says why exec failed
   ::syscall(SYS_close_range, 4U, ~0U, 0U);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::signal(SIGPIPE, SIG_DFL);
+  struct sigaction ended{};
+  ended.sa_handler = SIG_DFL;
+  ::sigaction(SIGPIPE, &ended, nullptr);
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -92,6 +91,9 @@ void Limit(__rlimit_resource what, rlim_t value) {
   Limit(RLIMIT_FSIZE, 0);
   Limit(RLIMIT_CORE, 0);
   Limit(RLIMIT_NOFILE, 64);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   char* const environment[] = {nullptr};
   if (::chdir("/") == 0) ::execve(path, argv, environment);
   const int error_number = errno;
@@ -177,9 +179,16 @@ Result<ChildOutput> RunChild(const std::string& path, const std::vector<std::str
   argv.push_back(nullptr);
   const int fds[4] = {in.get(), out.write.get(), err.write.get(), started.write.get()};
 
-  const pid_t pid = ::fork();
-  if (pid < 0) return Fail(NotStarted(path, "cannot run", errno));
+  // No handler of ours may run in the child.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  // fork would copy the page tables of a process that may be large, and slow down its threads.
+  const pid_t pid = ::vfork();
   if (pid == 0) BecomeChild(path.c_str(), argv.data(), fds, limits);
+  const int fork_error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return Fail(NotStarted(path, "cannot run", fork_error));
   Child child(pid);
   in.Close();
   out.write.Close();

@@ -54,6 +54,13 @@ bool AsksNothing(Value obligations) {
   return true;
 }
 
+// The beginning of a UTF-8 text, not cut within a character.
+std::string_view Cut(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  while (max_bytes > 0 && (text[max_bytes] & 0xc0) == 0x80) --max_bytes;
+  return text.substr(0, max_bytes);
+}
+
 bool IsTextOrAbsent(Value value) { return value.is_undefined() || value.is_string(); }
 
 }  // namespace
@@ -96,8 +103,8 @@ Decision TranslateDocument(Value document) {
   decision.reason = *reason;
   // A policy that cannot judge a call must not let it pass because it is only on trial.
   decision.mode = *reason == Reason::kPolicyError ? Mode::kEnforce : *mode;
-  decision.rule = rule.string_value();
-  decision.message = message.string_value();
+  decision.rule = Cut(rule.string_value(), kMaxRuleBytes);
+  decision.message = Cut(message.string_value(), kMaxMessageBytes);
   decision.document = document;
   return decision;
 }

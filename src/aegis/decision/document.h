@@ -2,12 +2,17 @@
 // deny.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "aegis/decision/decision.h"
 #include "aegis/rego/value.h"
 
 namespace aegis::decision {
+
+// What is longer is cut: policies may make texts of any length, and answers and records quote them.
+inline constexpr size_t kMaxRuleBytes = 1024;
+inline constexpr size_t kMaxMessageBytes = 4096;
 
 // `document`: the value of data.aegis.decision; undefined when the policy gave none. Outcomes and
 // obligations that this version cannot carry out (sanitize, approval_needed, defer) are denied with

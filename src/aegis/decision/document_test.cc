@@ -72,6 +72,20 @@ TEST_F(DocumentTest, WhatIsNotUnderstoodIsDenied) {
   }
 }
 
+TEST_F(DocumentTest, LongTextsAreCutBetweenCharacters) {
+  std::string text = "x";
+  for (int i = 0; i < 3000; ++i) text += "\u00e9";
+  const Decision decision = Translate(R"({"outcome":"deny","reason":"no_grant","rule":")" + text +
+                                      R"(","message":")" + text + "\"}");
+  EXPECT_EQ(decision.reason, Reason::kNoGrant);
+  EXPECT_EQ(decision.message, text.substr(0, kMaxMessageBytes - 1));
+  EXPECT_EQ(decision.rule, text.substr(0, kMaxRuleBytes - 1));
+  EXPECT_EQ(Translate(R"({"outcome":"deny","reason":"no_grant","message":")" +
+                      std::string(kMaxMessageBytes, 'x') + "\"}")
+                .message.size(),
+            kMaxMessageBytes);
+}
+
 TEST_F(DocumentTest, EveryReasonHasItsName) {
   for (int i = 1; i < kReasonCount; ++i) {
     const Reason reason = static_cast<Reason>(i);
