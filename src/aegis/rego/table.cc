@@ -68,10 +68,15 @@ Table* OwnTable(Arena& arena, Value& collection) {
   return copy;
 }
 
+// False if they were in order already.
 template <typename Entry, typename KeyOf>
-void SortEntries(Entry* entries, uint32_t size, KeyOf key_of) {
-  std::sort(entries, entries + size,
-            [&](const Entry& a, const Entry& b) { return Compare(key_of(a), key_of(b)) < 0; });
+bool SortEntries(Entry* entries, uint32_t size, KeyOf key_of) {
+  const auto before = [&](const Entry& a, const Entry& b) {
+    return Compare(key_of(a), key_of(b)) < 0;
+  };
+  if (std::is_sorted(entries, entries + size, before)) return false;
+  std::sort(entries, entries + size, before);
+  return true;
 }
 
 int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t hash) {
@@ -89,9 +94,7 @@ Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uin
   }
   table.height = std::max(table.height, static_cast<uint16_t>(height));
   table.weight = weight;
-  if (table.sorted && table.size > 0 && Compare(KeyAt(table, is_set, table.size - 1), key) > 0) {
-    table.sorted = false;
-  }
+  table.sorted = table.size == 0;  // Sort finds out when it is asked for
   if (is_set) {
     table.entries[table.size] = key;
   } else {
@@ -102,14 +105,15 @@ Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uin
   return Edit::kOk;
 }
 
+// Whether adding a key needs its hash: there is an index, or there will be one.
+bool NeedsHash(const Table& table) {
+  return table.slots != nullptr || table.capacity > kLinear ||
+         (table.size == table.capacity && table.capacity * 2 > kLinear);
+}
+
 int64_t FindOrHash(const Table& table, bool is_set, Value key, uint64_t& hash) {
-  if (table.slots == nullptr) {
-    // An index may be made by the Append that follows, which hashes all keys itself.
-    hash = table.size == table.capacity || table.capacity > kLinear ? Hash(key) : 0;
-    return Find(table, is_set, key);
-  }
-  hash = Hash(key);
-  return FindHashed(table, is_set, key, hash);
+  hash = NeedsHash(table) ? Hash(key) : 0;
+  return table.slots != nullptr ? FindHashed(table, is_set, key, hash) : Find(table, is_set, key);
 }
 
 Value NewTable(Arena& arena, Type type, size_t capacity) {
@@ -142,6 +146,12 @@ int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
 
 int64_t Find(const Table& table, bool is_set, Value key) {
   if (table.slots != nullptr) return FindHashed(table, is_set, key, Hash(key));
+  if (key.is_string()) {
+    for (uint32_t i = 0; i < table.size; ++i) {
+      if (SameString(KeyAt(table, is_set, i), key)) return i;
+    }
+    return -1;
+  }
   for (uint32_t i = 0; i < table.size; ++i) {
     if (Equal(KeyAt(table, is_set, i), key)) return i;
   }
@@ -160,13 +170,11 @@ int64_t FindString(const Table& table, std::string_view key) {
 }
 
 void Sort(Table& table, bool is_set) {
-  if (is_set) {
-    SortEntries(table.entries, table.size, [](Value element) { return element; });
-  } else {
-    SortEntries(Members(table), table.size, [](const Member& member) { return member.key; });
-  }
+  const bool moved =
+      is_set ? SortEntries(table.entries, table.size, [](Value element) { return element; })
+             : SortEntries(Members(table), table.size, [](const Member& one) { return one.key; });
   table.sorted = true;
-  if (table.slots != nullptr) FillSlots(table, is_set);
+  if (moved && table.slots != nullptr) FillSlots(table, is_set);
 }
 
 Value SmallObject(Arena& arena, std::span<const Member> members, bool& duplicate) {
@@ -255,7 +263,7 @@ Edit SetAdd(Arena& arena, Value& set, Value element) {
   internal::Share(element);
   Table* table = internal::OwnTable(arena, set);
   if (table == nullptr) return Edit::kOutOfMemory;
-  if (hash == 0) hash = Hash(element);
+  if (hash == 0 && internal::NeedsHash(*table)) hash = Hash(element);
   return internal::Append(arena, *table, true, element, Value(), hash);
 }
 

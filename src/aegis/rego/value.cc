@@ -226,12 +226,7 @@ int Compare(Value a, Value b) {
 }
 
 bool Equal(Value a, Value b) {
-  if (a.is_string() || b.is_string()) {
-    // Type, length and mark must agree before any byte is read.
-    return a.head() == b.head() &&
-           (a.bits() == b.bits() ||
-            std::memcmp(a.string_data(), b.string_data(), a.size_field()) == 0);
-  }
+  if (a.is_string() || b.is_string()) return internal::SameString(a, b);
   if (a.type() != b.type()) return false;
   if (a.IsSame(b)) return true;
   if (a.type() >= Type::kObject) return internal::EqualTables(a, b);

@@ -23,27 +23,7 @@ using internal::OpCode;
 
 using internal::Share;
 
-// Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
-// it is a constant string, else kNone. `other` holds what is not found in line.
-inline const Value* Lookup(const Value& source, const Value& key, uint32_t hash, Value& other) {
-  if (source.is_object() && key.is_string()) [[likely]] {
-    const internal::Table& table = *source.table();
-    const Member* const members = internal::Members(table);
-    if (table.slots == nullptr) {
-      for (const Member *member = members, *const end = members + table.size; member != end;
-           ++member) {
-        if (internal::SameString(member->key, key)) return &member->value;
-      }
-      return nullptr;
-    }
-    if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
-    for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
-      const internal::Slot slot = table.slots[at];
-      if (slot.position == 0) return nullptr;
-      const Member& member = members[slot.position - 1];
-      if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
-    }
-  }
+const Value* LookupOther(const Value& source, const Value& key, Value& other) {
   if (source.is_array() && key.is_int()) {
     const auto index = static_cast<uint64_t>(key.int_value());
     return index < source.size_field() ? source.array_data() + index : nullptr;
@@ -52,8 +32,33 @@ inline const Value* Lookup(const Value& source, const Value& key, uint32_t hash,
   return other.is_undefined() ? nullptr : &other;
 }
 
+// Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
+// it is a constant string, else kNone. `other` holds what is not found in line.
+[[gnu::always_inline]] inline const Value* Lookup(const Value& source, const Value& key,
+                                                  uint32_t hash, Value& other) {
+  if (!source.is_object() || !key.is_string()) [[unlikely]]
+    return LookupOther(source, key, other);
+  const internal::Table& table = *source.table();
+  const Member* const members = internal::Members(table);
+  if (table.slots == nullptr) {
+    for (const Member *member = members, *const end = members + table.size; member != end;
+         ++member) {
+      if (internal::SameString(member->key, key)) return &member->value;
+    }
+    return nullptr;
+  }
+  if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
+  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
+    const internal::Slot slot = table.slots[at];
+    if (slot.position == 0) return nullptr;
+    const Member& member = members[slot.position - 1];
+    if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
+  }
+}
+
 inline bool SameValue(Value a, Value b) {
   if (a.is_int() && b.is_int()) return a.bits() == b.bits();
+  if (a.is_string() || b.is_string()) return internal::SameString(a, b);
   return Equal(a, b);
 }
 
@@ -538,13 +543,19 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       }
       case OpCode::kScanNext: {
         const Value collection = registers[op->b];
-        const int64_t position = registers[op->b + 1].int_value() + 1;
-        if (!Load(collection, static_cast<size_t>(position), registers[op->c],
-                  registers[op->extra])) {
+        const auto position = static_cast<size_t>(registers[op->b + 1].bits()) + 1;
+        if (collection.is_array()) [[likely]] {
+          if (position >= collection.size_field()) {
+            ++op;
+            continue;
+          }
+          registers[op->c] = Value::Int(static_cast<int64_t>(position));
+          registers[op->extra] = collection.array_data()[position];
+        } else if (!Load(collection, position, registers[op->c], registers[op->extra])) {
           ++op;
           continue;
         }
-        registers[op->b + 1] = Value::Int(position);
+        registers[op->b + 1] = Value::Int(static_cast<int64_t>(position));
         steps_left_ -= op - (ops + op->jump) + 1;
         if (steps_left_ < 0) [[unlikely]]
           return Refuse(OutOfSteps());

@@ -146,17 +146,17 @@ Value Subset(BuiltinContext& context, const Value* args) {
 }
 
 // Adds [path, value] for `value` and all below it.
-bool WalkBelow(BuiltinContext& context, Value path, Value value, ArrayBuilder& out) {
+bool WalkBelow(BuiltinContext& context, std::vector<Value>& path, Value value,
+               std::vector<Value>& out) {
   if (!context.Charge(1 + path.size() / 4)) return false;
-  ArrayBuilder pair(context.arena(), 2);
-  pair.Add(path);
-  pair.Add(value);
-  out.Add(pair.Build());
+  const Value pair[] = {internal::ArrayOf(context.arena(), path), value};
+  out.push_back(internal::ArrayOf(context.arena(), pair));
+  if (pair[0].is_undefined() || out.back().is_undefined()) return false;
   const auto step = [&](Value key, Value child) {
-    ArrayBuilder longer(context.arena(), path.size() + 1);
-    for (const Value segment : path.elements()) longer.Add(segment);
-    longer.Add(key);
-    return WalkBelow(context, longer.Build(), child, out);
+    path.push_back(key);
+    const bool done = WalkBelow(context, path, child, out);
+    path.pop_back();
+    return done;
   };
   if (value.is_object()) {
     for (const Member& member : value.members()) {
@@ -176,9 +176,9 @@ bool WalkBelow(BuiltinContext& context, Value path, Value value, ArrayBuilder& o
 
 // A relation: the plan scans the list of its results.
 Value Walk(BuiltinContext& context, const Value* args) {
-  ArrayBuilder out(context.arena());
-  if (!WalkBelow(context, Value::EmptyArray(), args[0], out)) return Value();
-  return out.Build();
+  std::vector<Value> path, out;
+  if (!WalkBelow(context, path, args[0], out)) return Value();
+  return internal::ArrayOf(context.arena(), out);
 }
 
 constexpr Builtin kBuiltins[] = {

@@ -252,8 +252,8 @@ void DropDeadMoves(Body& body);
 
 // Once a rule has its value, and all that may follow can give no other, goes to where it is used.
 void ExitEarly(Body& body);
-// Reads members of what does not change in a loop once, in front of it.
-void HoistLoads(Body& body);
+// Reads members of what does not change in a loop once, in front of it; false if there are none.
+bool HoistLoads(Body& body);
 // Replaces runs of rules that each ask for an equality by look-ups of the rules that may hold.
 // Makes ops that the other passes do not understand: comes last.
 void MakeSwitches(Body& body);

@@ -35,6 +35,20 @@ void Fold(Body& body) {
   }
 }
 
+void Simplify(Body& body, int rounds) {
+  for (int round = 0; round < rounds; ++round) {
+    ThreadJumps(body);
+    PropagateCopies(body);
+    Fold(body);
+    FollowKnownTests(body);
+    ThreadJumps(body);
+    MergeMoves(body);
+    FuseTests(body);
+    DropDeadMoves(body);
+    Compact(body);
+  }
+}
+
 // Parameters first, then the registers that must start undefined, then the others that are left.
 void Renumber(Body& body, const std::vector<bool>& starts_undefined, Function& function) {
   std::vector<bool> used(body.registers, false), pair(body.registers, false);
@@ -86,18 +100,11 @@ void Optimize(std::vector<Op>& ops, std::vector<int32_t>& args, uint32_t registe
   function.registers = body.registers;
   function.init_end = body.registers;
   if (FitsTables(body, body.registers)) {
-    for (int round = 0; round < 4; ++round) {
-      ThreadJumps(body);
-      PropagateCopies(body);
-      Fold(body);
-      FollowKnownTests(body);
-      ThreadJumps(body);
-      MergeMoves(body);
-      FuseTests(body);
-      DropDeadMoves(body);
-      Compact(body);
-      if (round == 1) ExitEarly(body);
-    }
+    Simplify(body, 2);
+    ExitEarly(body);
+    Simplify(body, 2);
+    // Each round moves what was loaded from what the round before moved.
+    for (int round = 0; round < 4 && HoistLoads(body); ++round) Simplify(body, 1);
     const Liveness live(body);
     std::vector<bool> starts_undefined(body.registers);
     for (uint32_t i = 0; i < body.registers; ++i) {

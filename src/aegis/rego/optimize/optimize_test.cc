@@ -279,5 +279,37 @@ TEST_F(OptimizeTest, EffectsAreNotPassedOver) {
   EXPECT_EQ(Run("[7,8]"), "[[7,8]]");
 }
 
+// --- Loads in front of loops ---
+
+TEST_F(OptimizeTest, WhatALoopDoesNotChangeIsLoadedOnce) {
+  // For each x of input.list, each y of input.other: [x, y, input.m.n].
+  Load(
+      Plan({"list", "other", "m", "n"}, {},
+           {Make("Array", 2), Dot(L(0), S(0), 3),
+            Scan(3, 4, 5,
+                 {Dot(L(0), S(1), 6), Scan(6, 7, 8,
+                                           {Dot(L(0), S(2), 9), Dot(L(9), S(3), 10),
+                                            Append(L(5), 2), Append(L(8), 2), Append(L(10), 2)})})},
+           2));
+  EXPECT_EQ(Count(OpCode::kLoad), 3U);
+  EXPECT_EQ(Run(R"({"list":[1,2],"other":[3,4],"m":{"n":5}})"), "[1,3,5,1,4,5,2,3,5,2,4,5]");
+  EXPECT_EQ(Run(R"({"list":[1,2],"other":[3,4],"m":{}})"), "[]");
+  EXPECT_EQ(Run(R"({"list":[1,2],"other":[3,4]})"), "[]");
+  EXPECT_EQ(Run(R"({"list":[1,2],"m":{"n":5}})"), "[]");
+  EXPECT_EQ(Run(R"({"list":[],"other":[3,4],"m":{"n":5}})"), "[]");
+}
+
+TEST_F(OptimizeTest, WhatALoopReplacesIsLoadedInIt) {
+  Load(Plan({"list", "m"}, {},
+            {Make("Array", 2), Dot(L(0), S(0), 3),
+             Scan(3, 4, 5, {With(0, "[1]", L(5), {Dot(L(0), S(1), 6), Append(L(6), 2)})})},
+            2));
+  EXPECT_EQ(Run(R"({"list":[1,2],"m":3})"), "[1,2]");
+  // The loop's own element.
+  Load(
+      Plan({"m"}, {}, {Make("Array", 2), Scan(0, 4, 5, {Dot(L(5), S(0), 6), Append(L(6), 2)})}, 2));
+  EXPECT_EQ(Run(R"([{"m":1},{},{"m":2}])"), "[1,2]");
+}
+
 }  // namespace
 }  // namespace aegis::rego
