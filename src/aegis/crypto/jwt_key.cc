@@ -78,22 +78,19 @@ class JwkReader {
   // Absent and null are "".
   std::string Text(std::string_view name) {
     const Tree* member = jwk_.Find(name);
-    if (!Has(name)) return {};
+    if (member == nullptr || member->kind() == Tree::Kind::kNull) return {};
     if (!member->is_string()) return Wrong(name);
     return std::string(member->text());
   }
   std::string Number(std::string_view name) {
     const Tree* member = jwk_.Find(name);
-    if (!Has(name)) return {};
+    if (member == nullptr || member->kind() == Tree::Kind::kNull) return {};
     std::optional<std::string> bytes = Decode(member->text());
     if (!member->is_string() || !bytes) return Wrong(name);
     return *std::move(bytes);
   }
-  // Null is as good as absent.
-  bool Has(std::string_view name) const {
-    const Tree* member = jwk_.Find(name);
-    return member != nullptr && member->kind() != Tree::Kind::kNull;
-  }
+  // Null counts as a member; where a value is needed, it is one that is empty.
+  bool Has(std::string_view name) const { return jwk_.Find(name) != nullptr; }
 
   // What describes the key and is not needed for it; OPA checks its form.
   void CheckRest() {
@@ -143,23 +140,6 @@ bool IsOdd(std::string_view big_endian) {
 
 std::string_view WithoutZeros(std::string_view big_endian) {
   return big_endian.substr(std::min(big_endian.find_first_not_of('\0'), big_endian.size()));
-}
-
-PkeyPtr EcPair(const AlgorithmInfo& curve, std::string_view x, std::string_view y,
-               std::string_view d) {
-  std::string point = "\x04";
-  point.append(x).append(y);
-  const BignumPtr secret = ToBignum(d);
-  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
-  if (!builder || !secret ||
-      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve.group, 0) !=
-          1 ||
-      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
-                                       point.size()) != 1 ||
-      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, secret.get()) != 1) {
-    return nullptr;
-  }
-  return KeyFromParams("EC", builder.get(), EVP_PKEY_KEYPAIR);
 }
 
 }  // namespace
@@ -231,7 +211,7 @@ void JwtKey::Impl::ReadEc(JwkReader& reader) {
   if (!key) {
     reader.Wrong("x");
   } else if (is_private) {
-    key = EcPair(*info, x, y, d);
+    key = EcKeyPair(info->group, "\x04" + x + y, d);
   }
 }
 

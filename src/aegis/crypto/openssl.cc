@@ -2,6 +2,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 
 #include <utility>
 
@@ -83,7 +84,9 @@ PkeyPtr RsaKeyPair(std::string_view n, std::string_view e, std::string_view d, s
                   dq(BN_secure_new());
   BN_CTX* scratch = context.get();
   if (!scratch || !modulus || !exponent || !secret || !first || !second || !product ||
-      BN_is_zero(secret.get()) || BN_num_bits(first.get()) < 2 || BN_num_bits(second.get()) < 2 ||
+      BN_is_zero(secret.get()) || BN_cmp(secret.get(), modulus.get()) >= 0 ||
+      !BN_is_odd(modulus.get()) || !BN_is_odd(exponent.get()) || BN_num_bits(first.get()) < 2 ||
+      BN_num_bits(second.get()) < 2 ||
       BN_mul(product.get(), first.get(), second.get(), scratch) != 1 ||
       BN_cmp(product.get(), modulus.get()) != 0 ||
       BN_sub(first_less.get(), first.get(), BN_value_one()) != 1 ||
@@ -115,6 +118,34 @@ PkeyPtr RsaKeyPair(std::string_view n, std::string_view e, std::string_view d, s
     if (OSSL_PARAM_BLD_push_BN(builder.get(), name, number) != 1) return nullptr;
   }
   return KeyFromParams("RSA", builder.get(), EVP_PKEY_KEYPAIR);
+}
+
+PkeyPtr EcKeyPair(const char* group, std::string_view point, std::string_view d) {
+  const BignumPtr secret = ToBignum(d);
+  const ParamBuilderPtr builder(OSSL_PARAM_BLD_new());
+  if (!builder || !secret ||
+      OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) != 1 ||
+      OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                       point.size()) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, secret.get()) != 1) {
+    return nullptr;
+  }
+  return KeyFromParams("EC", builder.get(), EVP_PKEY_KEYPAIR);
+}
+
+std::string EcPublicPoint(const char* group_name, std::string_view d) {
+  const EcGroupPtr group(EC_GROUP_new_by_curve_name(OBJ_sn2nid(group_name)));
+  const BignumPtr secret = ToBignum(d);
+  const EcPointPtr point(group ? EC_POINT_new(group.get()) : nullptr);
+  std::string out(1 + 2 * 66, '\0');
+  if (!secret || !point || BN_is_zero(secret.get()) ||
+      BN_cmp(secret.get(), EC_GROUP_get0_order(group.get())) >= 0 ||
+      EC_POINT_mul(group.get(), point.get(), secret.get(), nullptr, nullptr, nullptr) != 1) {
+    return {};
+  }
+  out.resize(EC_POINT_point2oct(group.get(), point.get(), POINT_CONVERSION_UNCOMPRESSED, Bytes(out),
+                                out.size(), nullptr));
+  return out;
 }
 
 PkeyPtr Ed25519PublicKey(std::string_view x) {

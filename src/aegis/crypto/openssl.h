@@ -29,6 +29,8 @@ using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, OpensslDeleter<EVP_PKEY_CTX
 using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, OpensslDeleter<EVP_MD_CTX_free>>;
 using BioPtr = std::unique_ptr<BIO, OpensslDeleter<BIO_free_all>>;
 using BignumPtr = std::unique_ptr<BIGNUM, OpensslDeleter<BN_clear_free>>;
+using EcGroupPtr = std::unique_ptr<EC_GROUP, OpensslDeleter<EC_GROUP_free>>;
+using EcPointPtr = std::unique_ptr<EC_POINT, OpensslDeleter<EC_POINT_free>>;
 using BnContextPtr = std::unique_ptr<BN_CTX, OpensslDeleter<BN_CTX_free>>;
 using ParamBuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, OpensslDeleter<OSSL_PARAM_BLD_free>>;
 using ParamsPtr = std::unique_ptr<OSSL_PARAM, OpensslDeleter<OSSL_PARAM_free>>;
@@ -66,6 +68,10 @@ PkeyPtr RsaPublicKey(std::string_view n, std::string_view e);
 // agree; nullptr when it does not.
 PkeyPtr RsaKeyPair(std::string_view n, std::string_view e, std::string_view d, std::string_view p,
                    std::string_view q);
+// A pair of an uncompressed point and a number, which are not checked to belong together.
+PkeyPtr EcKeyPair(const char* group, std::string_view point, std::string_view d);
+// The uncompressed point of a number; empty when that is zero or not below the group's order.
+std::string EcPublicPoint(const char* group, std::string_view d);
 PkeyPtr Ed25519PublicKey(std::string_view x);
 
 }  // namespace aegis::crypto

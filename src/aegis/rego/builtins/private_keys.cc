@@ -24,6 +24,7 @@ using crypto::PkeyPtr;
 using x509::IntegerValue;
 
 constexpr size_t kMaxInputBytes = size_t{256} * 1024;
+constexpr size_t kMaxRsaBytes = 2048;
 constexpr uint64_t kKeyCost = 100'000;  // of reading one
 constexpr std::string_view kBegin = "-----BEGIN";
 
@@ -46,51 +47,101 @@ std::string RawKey(const EVP_PKEY* key, bool is_private) {
   return out;
 }
 
-// RSA keys are built again from their parts, which shows whether these agree.
-PkeyPtr Checked(PkeyPtr key) {
-  if (key && EVP_PKEY_is_a(key.get(), "RSA")) {
-    if (EVP_PKEY_get_bits(key.get()) > 16384) return nullptr;
-    return crypto::RsaKeyPair(NumberOf(key.get(), OSSL_PKEY_PARAM_RSA_N),
-                              NumberOf(key.get(), OSSL_PKEY_PARAM_RSA_E),
-                              NumberOf(key.get(), OSSL_PKEY_PARAM_RSA_D),
-                              NumberOf(key.get(), OSSL_PKEY_PARAM_RSA_FACTOR1),
-                              NumberOf(key.get(), OSSL_PKEY_PARAM_RSA_FACTOR2));
-  }
-  if (key && EVP_PKEY_is_a(key.get(), "EC")) {
-    const std::string group = crypto::GroupName(key.get());
-    for (const char* known : {"secp224r1", "prime256v1", "secp384r1", "secp521r1"}) {
-      if (group == known) return key;
+// The contents of a PKCS #1 structure (RFC 8017 appendix A.1.2). What the Chinese remainder theorem
+// needs may be left out; when it is there, all must agree.
+PkeyPtr ReadRsaKey(crypto::DerReader reader) {
+  int64_t version = 0;
+  std::string_view numbers[8];  // n, e, d, p, q, dp, dq, qi
+  if (!reader.ReadInt(version) || version < 0 || version > 1) return nullptr;
+  size_t count = 0;
+  for (; count < std::size(numbers) && (count < 5 || reader.Peek(crypto::kDerInteger)); ++count) {
+    if (!reader.ReadIntegerBytes(numbers[count]) || x509::IsNegative(numbers[count])) {
+      return nullptr;
     }
+    while (numbers[count].starts_with('\0')) numbers[count].remove_prefix(1);
+    if (numbers[count].empty() || numbers[count].size() > kMaxRsaBytes) return nullptr;
+  }
+  if (reader.Peek(crypto::kDerSequence)) return nullptr;  // more primes
+  if (numbers[1].size() > 4 || (numbers[1].size() == 4 && x509::IsNegative(numbers[1]))) {
     return nullptr;
   }
-  if (key && (EVP_PKEY_is_a(key.get(), "ED25519") || EVP_PKEY_is_a(key.get(), "X25519"))) {
-    return key;
+  PkeyPtr key = crypto::RsaKeyPair(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
+  if (!key || count < std::size(numbers)) return key;
+  constexpr const char* kNames[] = {OSSL_PKEY_PARAM_RSA_EXPONENT1, OSSL_PKEY_PARAM_RSA_EXPONENT2,
+                                    OSSL_PKEY_PARAM_RSA_COEFFICIENT1};
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    if (NumberOf(key.get(), kNames[i]) != numbers[5 + i]) return nullptr;
   }
-  return nullptr;
+  return key;
 }
 
-// The key of a PKCS #1, SEC 1 (`type` EVP_PKEY_RSA or _EC) or PKCS #8 structure (EVP_PKEY_NONE).
-PkeyPtr ReadKey(std::string_view der, int type) {
-  crypto::DerReader reader(der), inside("");
+// The contents of a SEC 1 structure (RFC 5915). The public key is computed anew: what the structure
+// says of it does not count. `oid`: the curve, if that was said outside.
+PkeyPtr ReadEcKey(crypto::DerReader reader, x509::Oid oid) {
   int64_t version = 0;
-  if (!reader.Enter(crypto::kDerSequence, inside) || !reader.empty() || !inside.ReadInt(version)) {
+  std::string_view secret;
+  std::optional<std::string_view> parameters, point_bits;
+  if (!reader.ReadInt(version) || version != 1 || !reader.Read(crypto::kDerOctetString, secret) ||
+      !reader.ReadOptional(crypto::DerContextConstructed(0), parameters) ||
+      !reader.ReadOptional(crypto::DerContextConstructed(1), point_bits)) {
     return nullptr;
   }
-  const uint8_t second = type == EVP_PKEY_RSA  ? crypto::kDerInteger
-                         : type == EVP_PKEY_EC ? crypto::kDerOctetString
-                                               : crypto::kDerSequence;
-  if (!inside.Peek(second)) return nullptr;
-  const unsigned char* at = crypto::Bytes(der);
-  const long size = static_cast<long>(der.size());
-  PkeyPtr key;
-  if (type != EVP_PKEY_NONE) {
-    key.reset(d2i_PrivateKey(type, nullptr, &at, size));
-  } else if (PKCS8_PRIV_KEY_INFO* info = d2i_PKCS8_PRIV_KEY_INFO(nullptr, &at, size)) {
-    key.reset(EVP_PKCS82PKEY(info));
-    PKCS8_PRIV_KEY_INFO_free(info);
+  if (crypto::DerReader point(point_bits.value_or("")); point.Peek(crypto::kDerBitString)) {
+    std::string ignored;
+    if (!point.ReadBitString(ignored)) return nullptr;
   }
-  ERR_clear_error();
-  return Checked(std::move(key));
+  if (oid.empty() && (!parameters || !crypto::DerReader(*parameters).ReadOid(oid))) return nullptr;
+  const x509::Curve* curve = x509::FindCurve(oid);
+  if (curve == nullptr) return nullptr;
+  while (secret.size() > curve->bytes && secret[0] == '\0') secret.remove_prefix(1);
+  if (secret.size() > curve->bytes) return nullptr;
+  const std::string point = crypto::EcPublicPoint(curve->group, secret);
+  return point.empty() ? nullptr : crypto::EcKeyPair(curve->group, point, secret);
+}
+
+// The key of a PKCS #8 structure (RFC 5208, RFC 8410).
+PkeyPtr ReadPkcs8Key(crypto::DerReader reader) {
+  static const x509::Oid kRsa = {1, 2, 840, 113549, 1, 1, 1}, kEc = {1, 2, 840, 10045, 2, 1},
+                         kX25519 = {1, 3, 101, 110}, kEd25519 = {1, 3, 101, 112};
+  int64_t version = 0;
+  crypto::DerReader id(""), structure("");
+  x509::AlgorithmId algorithm;
+  std::string_view contents, secret;
+  if (!reader.ReadInt(version) || !reader.Enter(crypto::kDerSequence, id) ||
+      !x509::ReadAlgorithm(id, algorithm) || !reader.Read(crypto::kDerOctetString, contents)) {
+    return nullptr;
+  }
+  crypto::DerReader inside(contents);
+  if (algorithm.oid == kX25519 || algorithm.oid == kEd25519) {
+    if (!algorithm.parameters.empty() || !inside.Read(crypto::kDerOctetString, secret) ||
+        secret.size() != 32) {
+      return nullptr;
+    }
+    return PkeyPtr(EVP_PKEY_new_raw_private_key_ex(nullptr,
+                                                   algorithm.oid == kX25519 ? "X25519" : "ED25519",
+                                                   nullptr, crypto::Bytes(secret), secret.size()));
+  }
+  if (!inside.Enter(crypto::kDerSequence, structure) || !inside.empty()) return nullptr;
+  if (algorithm.oid == kRsa) return ReadRsaKey(structure);
+  x509::Oid oid;
+  if (!crypto::DerReader(algorithm.parameters).ReadOid(oid)) oid.clear();
+  return algorithm.oid == kEc ? ReadEcKey(structure, oid) : nullptr;
+}
+
+enum class Form { kPkcs1, kSec1, kPkcs8 };
+
+PkeyPtr ReadKey(std::string_view der, Form form) {
+  crypto::DerReader reader(der), inside("");
+  if (!reader.Enter(crypto::kDerSequence, inside) || !reader.empty()) return nullptr;
+  switch (form) {
+    case Form::kPkcs1:
+      return ReadRsaKey(inside);
+    case Form::kSec1:
+      return ReadEcKey(inside, {});
+    case Form::kPkcs8:
+      return ReadPkcs8Key(inside);
+  }
+  return nullptr;
 }
 
 // Go's structure as JSON.
@@ -171,16 +222,16 @@ std::optional<std::vector<PkeyPtr>> ReadKeys(BuiltinContext& context, std::strin
   std::string_view rest = decoded ? std::string_view(*decoded) : text;
   std::vector<PkeyPtr> keys;
   while (const std::optional<crypto::PemBlock> block = crypto::NextPemBlock(rest)) {
-    int type = EVP_PKEY_NONE;
+    Form form = Form::kPkcs8;
     if (block->type == "RSA PRIVATE KEY") {
-      type = EVP_PKEY_RSA;
+      form = Form::kPkcs1;
     } else if (block->type == "EC PRIVATE KEY") {
-      type = EVP_PKEY_EC;
+      form = Form::kSec1;
     } else if (block->type != "PRIVATE KEY") {
       continue;
     }
     if (!context.Charge(kKeyCost)) return std::nullopt;
-    PkeyPtr key = ReadKey(block->bytes, type);
+    PkeyPtr key = ReadKey(block->bytes, form);
     if (!key) {
       context.Error("x509: failed to parse private key");
       return std::nullopt;
@@ -241,8 +292,8 @@ PkeyPtr ReadPairsKey(std::string_view text) {
     if (!block) return nullptr;
     der = std::move(block->bytes);
   }
-  for (const int type : {EVP_PKEY_RSA, EVP_PKEY_NONE, EVP_PKEY_EC}) {
-    PkeyPtr key = ReadKey(der, type);
+  for (const Form form : {Form::kPkcs1, Form::kPkcs8, Form::kSec1}) {
+    PkeyPtr key = ReadKey(der, form);
     if (key && !EVP_PKEY_is_a(key.get(), "X25519")) return key;
   }
   return nullptr;

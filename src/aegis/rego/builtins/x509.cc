@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kMaxInputBytes = size_t{1} << 20;
 constexpr size_t kMaxCertificates = 1000;
 // A signature check each, in both directions of a search.
-constexpr uint64_t kVerifyCost = 400'000;
+constexpr uint64_t kVerifyCost = 100'000;
 constexpr std::string_view kBegin = "-----BEGIN";
 
 bool DerOfPem(std::string_view pem, std::string& der, std::string& problem) {

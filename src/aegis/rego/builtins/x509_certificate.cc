@@ -610,6 +610,12 @@ bool ReadRequested(DerReader attribute, std::vector<Extension>& out) {
   if (!attribute.ReadOid(oid) || !attribute.Enter(kDerSet, set) || set.empty() || oid != kRequest) {
     return true;
   }
+  // An attribute that is not well formed is none.
+  for (DerReader values = set; !values.empty();) {
+    uint8_t tag = 0;
+    std::string_view contents;
+    if (!values.ReadAny(tag, contents)) return true;
+  }
   if (!set.Enter(kDerSequence, list)) return false;
   while (!list.empty()) {
     DerReader one("");
@@ -666,8 +672,12 @@ Value ParseCertificateRequest(std::string_view der, Arena& arena, std::string& p
   std::vector<Extension> requested;
   AlternativeNames names(arena);
   for (DerReader list(attributes_contents); !list.empty();) {
-    DerReader attribute("");
-    if (!list.Enter(kDerSequence, attribute)) return Value();
+    // What is no attribute is passed over.
+    uint8_t tag = 0;
+    std::string_view contents;
+    if (!list.ReadAny(tag, contents)) return Value();
+    if (tag != kDerSequence) continue;
+    const DerReader attribute(contents);
     const Value value = AttributeValue(arena, attribute);
     if (!value.is_undefined()) attributes.Add(value);
     if (!ReadRequested(attribute, requested)) return Value();

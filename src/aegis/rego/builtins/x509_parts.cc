@@ -180,28 +180,16 @@ bool ReadDsa(Arena& arena, DerReader key, DerReader parameters, ObjectBuilder& o
 }
 
 bool ReadEc(Arena& arena, std::string_view point, DerReader parameters, ObjectBuilder& out) {
-  struct Curve {
-    Oid oid;
-    const char* group;
-    size_t bytes;
-  };
-  static const Curve kCurves[] = {{{1, 3, 132, 0, 33}, "secp224r1", 28},
-                                  {{1, 2, 840, 10045, 3, 1, 7}, "prime256v1", 32},
-                                  {{1, 3, 132, 0, 34}, "secp384r1", 48},
-                                  {{1, 3, 132, 0, 35}, "secp521r1", 66}};
   Oid oid;
   if (!parameters.ReadOid(oid)) return false;
-  for (const Curve& curve : kCurves) {
-    if (curve.oid != oid) continue;
-    if (point.size() != 1 + 2 * curve.bytes || point[0] != 4) return false;
-    const std::string_view x = point.substr(1, curve.bytes), y = point.substr(1 + curve.bytes);
-    if (!EcPublicKey(curve.group, x, y)) return false;
-    out.Add("Curve", Value::EmptyObject());
-    out.Add("X", IntegerValue(arena, std::string(1, '\0') + std::string(x)));
-    out.Add("Y", IntegerValue(arena, std::string(1, '\0') + std::string(y)));
-    return true;
-  }
-  return false;
+  const Curve* curve = FindCurve(oid);
+  if (curve == nullptr || point.size() != 1 + 2 * curve->bytes || point[0] != 4) return false;
+  const std::string_view x = point.substr(1, curve->bytes), y = point.substr(1 + curve->bytes);
+  if (!EcPublicKey(curve->group, x, y)) return false;
+  out.Add("Curve", Value::EmptyObject());
+  out.Add("X", IntegerValue(arena, std::string(1, '\0') + std::string(x)));
+  out.Add("Y", IntegerValue(arena, std::string(1, '\0') + std::string(y)));
+  return true;
 }
 
 Value UriValue(Arena& arena, const Uri& uri) {
@@ -221,6 +209,16 @@ Value UriValue(Arena& arena, const Uri& uri) {
 }
 
 }  // namespace
+
+const Curve* FindCurve(const Oid& oid) {
+  static const Curve kCurves[] = {{{1, 3, 132, 0, 33}, "secp224r1", 28},
+                                  {{1, 2, 840, 10045, 3, 1, 7}, "prime256v1", 32},
+                                  {{1, 3, 132, 0, 34}, "secp384r1", 48},
+                                  {{1, 3, 132, 0, 35}, "secp521r1", 66}};
+  const auto found = std::find_if(std::begin(kCurves), std::end(kCurves),
+                                  [&](const Curve& curve) { return curve.oid == oid; });
+  return found == std::end(kCurves) ? nullptr : found;
+}
 
 Value Base64(Arena& arena, std::string_view bytes) {
   return MakeString(arena, Base64Encode(bytes));

@@ -58,6 +58,14 @@ int64_t SignatureAlgorithmNumber(const AlgorithmId& algorithm);
 // set when it is wrong.
 bool ReadPublicKey(Arena& arena, DerReader info, Value& key, int64_t& number, std::string& problem);
 
+// The elliptic curves that certificates may have.
+struct Curve {
+  Oid oid;
+  const char* group;  // OpenSSL's name
+  size_t bytes;       // of a coordinate
+};
+const Curve* FindCurve(const Oid& oid);  // nullptr: another one
+
 struct Extension {
   Oid oid;
   bool critical = false;
