@@ -113,6 +113,44 @@ Value FromInteger(Arena& arena, const mpz_class& integer) {
   return MakeNumber(arena, integer.get_str(10));
 }
 
+namespace {
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+constexpr size_t kMaxExponentDigits = 6;
+}  // namespace
+
+std::optional<ExactDecimal> ParseDecimal(std::string_view text) {
+  size_t at = 0;
+  bool negative = false;
+  if (at < text.size() && (text[at] == '+' || text[at] == '-')) negative = text[at++] == '-';
+  std::string digits;
+  bool point = false;
+  ExactDecimal out;
+  for (; at < text.size() && (IsDigit(text[at]) || (text[at] == '.' && !point)); ++at) {
+    if (text[at] == '.') {
+      point = true;
+      continue;
+    }
+    digits += text[at];
+    if (point) --out.power;
+  }
+  if (digits.empty()) return std::nullopt;
+  out.digits = mpz_class(digits, 10);
+  if (negative) out.digits = -out.digits;
+  if (at == text.size()) return out;
+  if (text[at] != 'e' && text[at] != 'E') return std::nullopt;
+  ++at;
+  bool down = false;
+  if (at < text.size() && (text[at] == '+' || text[at] == '-')) down = text[at++] == '-';
+  if (at == text.size() || text.size() - at > kMaxExponentDigits) return std::nullopt;
+  int64_t exponent = 0;
+  for (; at < text.size(); ++at) {
+    if (!IsDigit(text[at])) return std::nullopt;
+    exponent = exponent * 10 + (text[at] - '0');
+  }
+  out.power += down ? -exponent : exponent;
+  return out;
+}
+
 BigFloat BigFloat::Round(const mpz_class& integer, int64_t exponent, bool more) {
   BigFloat out;
   if (integer == 0) return out;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "aegis/base/arena.h"
 #include "aegis/rego/value.h"
@@ -19,6 +20,15 @@ namespace aegis::rego::internal {
 // The number if it is an integer, however it is written.
 std::optional<mpz_class> ToInteger(Value number);
 Value FromInteger(Arena& arena, const mpz_class& integer);
+
+// ±digits × 10^power.
+struct ExactDecimal {
+  mpz_class digits;
+  int64_t power = 0;
+};
+// In Go's grammar: an optional sign, digits with at most one point, an optional exponent of at most
+// six digits.
+std::optional<ExactDecimal> ParseDecimal(std::string_view text);
 
 // ±mantissa × 2^exponent; the mantissa's top bit is set unless the number is zero.
 class BigFloat {

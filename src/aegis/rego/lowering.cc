@@ -21,6 +21,37 @@ tl::unexpected<Error> Malformed(std::string message) {
               "plan.json cannot be used: " + std::move(message));
 }
 
+bool Calls(const std::vector<ir::Block>& blocks, const std::string& name) {
+  for (const ir::Block& block : blocks) {
+    for (const ir::Stmt& stmt : block.stmts) {
+      if ((stmt.kind == ir::Kind::kCall && stmt.func == name) || Calls(stmt.blocks, name)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// A function that there is not: refused for good or not there yet. `place`: empty or "g0.data.p.f:
+// ".
+tl::unexpected<Error> NoSuchBuiltin(const std::string& name, const std::string& place) {
+  const std::string what = place + "the policy calls the builtin function " + name;
+  const std::string_view why = WhyRefused(name);
+  if (why.empty()) {
+    return Fail(Code::kUnimplemented, "builtin_unsupported", what + ", which is not supported yet");
+  }
+  return Fail(Code::kPermissionDenied, "builtin_refused",
+              what + ", which is refused: " + std::string(why));
+}
+
+// The first rule that calls the builtin.
+std::string PlaceOfCall(const ir::Policy& policy, const std::string& name) {
+  for (const ir::Func& func : policy.funcs) {
+    if (Calls(func.blocks, name)) return func.name + ": ";
+  }
+  return "";
+}
+
 // Constants and tables that all functions share.
 class Pools {
  public:
@@ -75,11 +106,7 @@ class Pools {
     const auto [found, added] = builtins_.emplace(name, 0);
     if (added) {
       const Builtin* builtin = FindBuiltin(name);
-      if (builtin == nullptr) {
-        return Fail(
-            Code::kUnimplemented, "builtin_unsupported",
-            "the policy calls the builtin function " + name + ", which is not supported yet");
-      }
+      if (builtin == nullptr) return NoSuchBuiltin(name, "");
       found->second = static_cast<uint32_t>(code_.builtins.size());
       code_.builtins.push_back(builtin);
     }
@@ -561,10 +588,7 @@ Status Lower(const ir::Policy& policy, Arena& arena, StringPool& strings,
              const ProgramLimits& limits, internal::ByteCode& code) {
   Pools pools(policy, arena, strings, code);
   for (const std::string& name : policy.builtins) {
-    if (FindBuiltin(name) == nullptr) {
-      return Fail(Code::kUnimplemented, "builtin_unsupported",
-                  "the policy uses the builtin function " + name + ", which is not supported yet");
-    }
+    if (FindBuiltin(name) == nullptr) return NoSuchBuiltin(name, PlaceOfCall(policy, name));
   }
   const std::vector<Local> data_locals = FindDataLocals(policy);
   for (size_t i = 0; i < policy.funcs.size(); ++i) {

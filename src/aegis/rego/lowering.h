@@ -13,15 +13,15 @@
 namespace aegis::rego::internal {
 
 // Fills in all of `code` but data, which is there already. Constants live in `arena` and `pool`.
-// Errors: builtin_unsupported, plan_malformed, plan_too_large.
+// Errors: builtin_unsupported, builtin_refused, plan_malformed, plan_too_large.
 Status Lower(const ir::Policy& policy, Arena& arena, StringPool& pool, const ProgramLimits& limits,
              ByteCode& code);
 
 // What of the input each plan can reach: fills in the entrypoints' input_keys and all_input.
 void FindInputUse(const ir::Policy& policy, ByteCode& code);
 
-// For each function and then each plan the local that always holds the base data, or kNoLocal: every
-// call passes it on and nothing replaces it.
+// For each function and then each plan the local that always holds the base data, or kNoLocal:
+// every call passes it on and nothing replaces it.
 std::vector<ir::Local> FindDataLocals(const ir::Policy& policy);
 
 // What the optimizer asks about constants, which are operands below zero.

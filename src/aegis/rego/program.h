@@ -32,8 +32,8 @@ class Program {
  public:
   // `plan_json`: plan.json as `opa build -t plan` of OPA 1.22 or older writes it. `data_json`: an
   // object, the base documents; empty: {}.
-  // Errors: plan_malformed; plan_unsupported and builtin_unsupported (named in the message);
-  // plan_too_large; data_malformed; those of ParseJson.
+  // Errors: plan_malformed; plan_unsupported, builtin_unsupported and builtin_refused (named in the
+  // message); plan_too_large; data_malformed; those of ParseJson.
   static Result<std::unique_ptr<const Program>> Load(std::string_view plan_json,
                                                      std::string_view data_json = {},
                                                      const ProgramLimits& limits = {});

@@ -435,9 +435,9 @@ TEST_F(VmTest, ProgramsAreChecked) {
             "plan_malformed");
   EXPECT_EQ(reason(Plan({}, {{"f", {0, 0}, {}, "null"}}, {}, 2)), "plan_malformed");
   EXPECT_EQ(reason(Plan({}, {}, {Stmt("Leap", "")}, 2)), "plan_unsupported");
-  EXPECT_EQ(reason(Plan({}, {}, {Call("http.send", {L(0)}, 2)}, 2)), "builtin_unsupported");
-  EXPECT_EQ(reason(R"({"static":{"builtin_funcs":[{"name":"http.send"}]}})"),
-            "builtin_unsupported");
+  EXPECT_EQ(reason(Plan({}, {}, {Call("no.such", {L(0)}, 2)}, 2)), "builtin_unsupported");
+  EXPECT_EQ(reason(Plan({}, {}, {Call("http.send", {L(0)}, 2)}, 2)), "builtin_refused");
+  EXPECT_EQ(reason(R"({"static":{"builtin_funcs":[{"name":"rand.intn"}]}})"), "builtin_refused");
   EXPECT_EQ(reason("{}", "[]"), "data_malformed");
   EXPECT_EQ(reason("{}", R"({"a":1,"a":2})"), "json_duplicate_key");
   std::string deep = Int(1, 2);
@@ -445,6 +445,23 @@ TEST_F(VmTest, ProgramsAreChecked) {
   EXPECT_EQ(reason(Plan({}, {}, {deep}, 2)), "");
   for (int i = 0; i < 100; ++i) deep = Blocks({Block({deep})});
   EXPECT_NE(reason(Plan({}, {}, {deep}, 2)), "");
+}
+
+TEST(Program, NamesTheFunctionThatIsRefusedAndTheRuleThatCallsIt) {
+  const std::string call = Not({Call("net.lookup_ip_addr", {L(0)}, 2)});
+  std::string plan = Plan({}, {{"g0.data.p.f", {0, 1}, {Block({call})}, "null"}}, {}, 2);
+  // With the declaration that the planner makes, and without.
+  constexpr std::string_view kStatic = R"({"static":{)";
+  ASSERT_TRUE(plan.starts_with(kStatic));
+  std::string declared = plan;
+  declared.insert(kStatic.size(), R"("builtin_funcs":[{"name":"net.lookup_ip_addr"}],)");
+  for (const std::string& each : {plan, declared}) {
+    const auto program = Program::Load(each);
+    ASSERT_FALSE(program);
+    EXPECT_EQ(program.error().message,
+              "g0.data.p.f: the policy calls the builtin function net.lookup_ip_addr, which is "
+              "refused: it asks name servers");
+  }
 }
 
 }  // namespace

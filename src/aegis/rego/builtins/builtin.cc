@@ -16,13 +16,13 @@ const std::unordered_map<std::string_view, const Builtin*>& Table() {
   static const auto* const table = [] {
     auto* all = new std::unordered_map<std::string_view, const Builtin*>();
     for (const std::span<const Builtin> family :
-         {AggregateBuiltins(), ArithmeticBuiltins(), ArrayBuiltins(),     AwsBuiltins(),
-          CidrBuiltins(),      CompareBuiltins(),    EncodingBuiltins(),  FormatBuiltins(),
-          GlobBuiltins(),      GraphBuiltins(),      GraphqlBuiltins(),   HashBuiltins(),
-          JsonEditBuiltins(),  JwtBuiltins(),        JwtVerifyBuiltins(), ObjectBuiltins(),
-          PatternBuiltins(),   PrivateKeyBuiltins(), SetBuiltins(),       StringBuiltins(),
-          TimeBuiltins(),      TypeBuiltins(),       UnitBuiltins(),      UriBuiltins(),
-          UuidBuiltins(),      VersionBuiltins(),    X509Builtins()}) {
+         {AggregateBuiltins(), ArithmeticBuiltins(), ArrayBuiltins(),      AwsBuiltins(),
+          CidrBuiltins(),      CompareBuiltins(),    EncodingBuiltins(),   FormatBuiltins(),
+          GlobBuiltins(),      GraphBuiltins(),      GraphqlBuiltins(),    HashBuiltins(),
+          JsonEditBuiltins(),  JsonSchemaBuiltins(), JwtBuiltins(),        JwtVerifyBuiltins(),
+          ObjectBuiltins(),    PatternBuiltins(),    PrivateKeyBuiltins(), SetBuiltins(),
+          StringBuiltins(),    TimeBuiltins(),       TypeBuiltins(),       UnitBuiltins(),
+          UriBuiltins(),       UuidBuiltins(),       VersionBuiltins(),    X509Builtins()}) {
       for (const Builtin& builtin : family) all->emplace(builtin.name, &builtin);
     }
     return all;

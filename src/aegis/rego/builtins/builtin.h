@@ -83,6 +83,9 @@ inline constexpr int kMaxBuiltinArity = 8;
 
 // nullptr: not supported (yet).
 const Builtin* FindBuiltin(std::string_view name);
+// Why a function of OPA is refused for good ("it reaches other hosts"); empty for all others. From
+// tools/regoc/refused_builtins.json, with which regoc refuses it where Rego is compiled.
+std::string_view WhyRefused(std::string_view name);
 // Of all that there are, sorted.
 std::vector<std::string_view> BuiltinNames();
 
@@ -100,6 +103,7 @@ std::span<const Builtin> GraphBuiltins();
 std::span<const Builtin> GraphqlBuiltins();
 std::span<const Builtin> HashBuiltins();
 std::span<const Builtin> JsonEditBuiltins();
+std::span<const Builtin> JsonSchemaBuiltins();
 std::span<const Builtin> JwtBuiltins();
 std::span<const Builtin> JwtVerifyBuiltins();
 std::span<const Builtin> ObjectBuiltins();

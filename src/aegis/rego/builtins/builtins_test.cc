@@ -328,5 +328,79 @@ TEST(Graphql, HostileDocumentsAreBounded) {
   });
 }
 
+TEST(JsonSchemas, DraftsAndReferences) {
+  ExpectAll({
+      {"json.match_schema", R"(["5", {"minimum": 3, "exclusiveMinimum": true}])", "[true, []]"},
+      {"json.match_schema", R"(["1e400", {"const": 1}])", "error"},
+      {"json.match_schema",
+       R"([{"a": 3}, {"properties": {"a": {"$ref": "#/definitions/even"}}, "definitions": {"even": {"multipleOf": 2}}}])",
+       R"([false, [{"desc": "Must be a multiple of 2", "error": "a: Must be a multiple of 2", "field": "a", "type": "multiple_of"}]])"},
+      {"json.match_schema", R"([{"$set": [1]}, {}])", "error"},
+      {"json.match_schema", R"(["nonsense", {}])", "error"},
+      {"json.match_schema", R"(["[0.3]", {"items": {"multipleOf": 0.1}}])", "[true, []]"},
+      {"json.verify_schema", R"([{"type": "strin"}])",
+       R"([false, "jsonschema: has a primitive type that is NOT VALID -- given: /strin/ Expected valid values are:[array boolean integer number null object string]"])"},
+      {"json.verify_schema", R"([{"$ref": "http://127.0.0.1:1/x"}])",
+       R"([false, "jsonschema: reference to http://127.0.0.1:1/x: other documents are not fetched"])"},
+      {"json.verify_schema", R"([{"$ref": "file:///etc/passwd"}])",
+       R"([false, "jsonschema: reference to file:///etc/passwd: other documents are not fetched"])"},
+      {"json.verify_schema", R"([{"minimum": 1e2000}])",
+       R"([false, "jsonschema: minimum is out of range"])"},
+      {"json.verify_schema", R"([7])",
+       R"([false, "jsonschema: wrong type, expected string or object"])"},
+  });
+}
+
+TEST(JsonSchemas, HostileSchemasAreBounded) {
+  // References in circles, of which OPA's process dies.
+  ExpectAll({
+      {"json.match_schema", R"([{}, {"$ref": "#"}])", "error"},
+      {"json.match_schema",
+       R"([{}, {"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}}])",
+       "error"},
+      {"json.match_schema", R"([{}, {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}])", "error"},
+  });
+  // Twice the work on each level.
+  std::string doubling = R"({"definitions":{"a0":{"type":"object"})";
+  for (int i = 1; i < 40; ++i) {
+    const std::string below = R"({"$ref":"#/definitions/a)" + std::to_string(i - 1) + "\"}";
+    doubling += R"(,"a)" + std::to_string(i) + R"(":{"allOf":[)" + below + "," + below + "]}";
+  }
+  ExpectAll(
+      {{"json.match_schema", "[{}," + doubling + R"(},"$ref":"#/definitions/a39"}])", "steps"}});
+  std::string deep;
+  for (int i = 0; i < 5000; ++i) deep += R"({\"not\":)";
+  ExpectAll({{"json.verify_schema", "[\"" + deep + "{}" + Repeat("}", 5000) + "\"]",
+              R"([false, "jsonschema: invalid JSON string"])"}});
+}
+
+TEST(JsonSchemas, Formats) {
+  const auto is = [](const std::string& format, const std::string& text) {
+    return CallBuiltin("json.match_schema", "[\"\\\"" + text + "\\\"\",{\"format\":\"" + format +
+                                                "\"}]") == "[true, []]";
+  };
+  EXPECT_TRUE(is("email", "a.b@c"));
+  EXPECT_TRUE(is("email", "Joe <a@b.c>"));
+  EXPECT_FALSE(is("email", "a..b@c"));
+  EXPECT_FALSE(is("email", "a@"));
+  EXPECT_TRUE(is("hostname", "a-b.c"));
+  EXPECT_FALSE(is("hostname", "a.-b"));
+  EXPECT_TRUE(is("ipv4", "1.2.3.4"));
+  EXPECT_FALSE(is("ipv4", "1.2.3.04"));
+  EXPECT_TRUE(is("ipv6", "::1"));
+  EXPECT_FALSE(is("ipv6", "fe80::1%en0"));
+  EXPECT_TRUE(is("date-time", "2020-01-01T00:00:00Z"));
+  EXPECT_FALSE(is("date", "2020-02-30"));
+  EXPECT_TRUE(is("json-pointer", "/a~1b"));
+  EXPECT_FALSE(is("json-pointer", "/a~2b"));
+  EXPECT_TRUE(is("relative-json-pointer", "0#"));
+  EXPECT_FALSE(is("relative-json-pointer", "01"));
+  EXPECT_FALSE(is("regex", "("));
+  EXPECT_FALSE(is("uuid", "x"));
+  EXPECT_TRUE(is("uri-template", "/{a}/b"));
+  EXPECT_FALSE(is("uri-template", "/{a"));
+  EXPECT_TRUE(is("color", "anything"));
+}
+
 }  // namespace
 }  // namespace aegis::rego

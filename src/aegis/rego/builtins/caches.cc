@@ -1,6 +1,7 @@
 #include "aegis/rego/builtins/caches.h"
 
 #include "aegis/rego/builtins/builtin.h"
+#include "aegis/rego/builtins/json_schema.h"
 
 namespace aegis::rego {
 
@@ -34,6 +35,15 @@ const absl::TimeZone* BuiltinCaches::Zone(std::string_view name) {
   if (!LoadZone(name, zone)) return nullptr;
   if (zones_.size() >= kMaxZones) zones_.clear();
   return &zones_.emplace(name, zone).first->second;
+}
+
+std::shared_ptr<const JsonSchema> BuiltinCaches::Schema(std::string_view json,
+                                                        std::string& problem) {
+  SchemaSlot& slot = schemas_[internal::HashString(json) % kSchemaSlots];
+  if (slot.schema != nullptr && slot.key == json) return slot.schema;
+  std::shared_ptr<const JsonSchema> schema = JsonSchema::Compile(json, problem);
+  if (schema != nullptr && json.size() <= kMaxSchemaBytes) slot = {std::string(json), schema};
+  return schema;
 }
 
 void WarmTimeZone(std::string_view name) {

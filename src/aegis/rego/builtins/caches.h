@@ -17,6 +17,8 @@
 
 namespace aegis::rego {
 
+class JsonSchema;
+
 class BuiltinCaches {
  public:
   // A compiled pattern, or nullptr with `problem` set when it is not valid. `key` is what the cache
@@ -37,6 +39,9 @@ class BuiltinCaches {
   // The zone of an IANA name, nullptr when there is none. "" is UTC.
   const absl::TimeZone* Zone(std::string_view name);
 
+  // The compiled schema of that JSON text; nullptr with `problem` set when it is none.
+  std::shared_ptr<const JsonSchema> Schema(std::string_view json, std::string& problem);
+
   TokenCache& tokens() { return tokens_; }
 
  private:
@@ -50,11 +55,20 @@ class BuiltinCaches {
     std::unique_ptr<RE2> expression;
   };
 
+  // Schemas of longer texts are not kept.
+  static constexpr size_t kMaxSchemaBytes = 256 * 1024;
+  static constexpr size_t kSchemaSlots = 16;
+  struct SchemaSlot {
+    std::string key;
+    std::shared_ptr<const JsonSchema> schema;
+  };
+
   static std::unique_ptr<RE2> Compile(const std::string& pattern);
 
   std::array<Slot, kSlots> slots_;
   std::unordered_map<std::string, absl::TimeZone> zones_;
   TokenCache tokens_;
+  std::array<SchemaSlot, kSchemaSlots> schemas_;
 };
 
 }  // namespace aegis::rego

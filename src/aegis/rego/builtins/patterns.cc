@@ -1,4 +1,6 @@
 // regex.* and glob.*, on RE2, whose syntax is Go's and which is linear in the text.
+#include "aegis/rego/builtins/patterns.h"
+
 #include <string>
 #include <vector>
 
@@ -7,10 +9,8 @@
 #include "aegis/rego/builtins/unicode.h"
 
 namespace aegis::rego {
-namespace {
 
-// Go 1.22 also takes (?<name>…) for (?P<name>…).
-std::string FromGo(std::string_view pattern) {
+std::string GoPattern(std::string_view pattern) {
   std::string out;
   bool in_class = false;
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -30,9 +30,11 @@ std::string FromGo(std::string_view pattern) {
   return out;
 }
 
+namespace {
+
 const RE2* Regex(BuiltinContext& context, std::string_view pattern) {
   std::string problem;
-  const RE2* regex = context.caches().Pattern(pattern, [&] { return FromGo(pattern); }, problem);
+  const RE2* regex = context.caches().Pattern(pattern, [&] { return GoPattern(pattern); }, problem);
   if (regex == nullptr) context.Error("error parsing regexp: " + problem);
   return regex;
 }
@@ -50,7 +52,7 @@ Value IsValid(BuiltinContext& context, const Value* args) {
   std::string problem;
   const std::string_view pattern = args[0].string_value();
   return Value::Bool(
-      context.caches().Pattern(pattern, [&] { return FromGo(pattern); }, problem) != nullptr);
+      context.caches().Pattern(pattern, [&] { return GoPattern(pattern); }, problem) != nullptr);
 }
 
 // Go's Regexp.FindAll: matches from left to right; an empty one right behind another is skipped.
@@ -223,7 +225,7 @@ std::string FromTemplate(std::string_view text, char open, char close) {
     } else if (text[i] == close) {
       if (--level < 0) break;
       if (level > 0) continue;
-      const std::string part = FromGo(text.substr(begin, i - begin));
+      const std::string part = GoPattern(text.substr(begin, i - begin));
       if (!RE2(part, RE2::Quiet).ok()) return std::string(kInvalid);
       out += "(" + part + ")";
       begin = i + 1;

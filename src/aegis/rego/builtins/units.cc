@@ -68,46 +68,6 @@ std::string WithoutQuotes(std::string_view text) {
   return out;
 }
 
-// ±digits × 10^power.
-struct Decimal {
-  mpz_class digits;
-  int64_t power = 0;
-};
-
-// In Go's grammar: an optional sign, digits with at most one point, an optional exponent.
-std::optional<Decimal> ParseDecimal(std::string_view text) {
-  size_t at = 0;
-  bool negative = false;
-  if (at < text.size() && (text[at] == '+' || text[at] == '-')) negative = text[at++] == '-';
-  std::string digits;
-  bool point = false;
-  Decimal out;
-  for (; at < text.size() && (IsDigit(text[at]) || (text[at] == '.' && !point)); ++at) {
-    if (text[at] == '.') {
-      point = true;
-      continue;
-    }
-    digits += text[at];
-    if (point) --out.power;
-  }
-  if (digits.empty()) return std::nullopt;
-  out.digits = mpz_class(digits, 10);
-  if (negative) out.digits = -out.digits;
-  if (at == text.size()) return out;
-  if (text[at] != 'e' && text[at] != 'E') return std::nullopt;
-  ++at;
-  bool down = false;
-  if (at < text.size() && (text[at] == '+' || text[at] == '-')) down = text[at++] == '-';
-  if (at == text.size() || text.size() - at > kMaxExponentDigits) return std::nullopt;
-  int64_t exponent = 0;
-  for (; at < text.size(); ++at) {
-    if (!IsDigit(text[at])) return std::nullopt;
-    exponent = exponent * 10 + (text[at] - '0');
-  }
-  out.power += down ? -exponent : exponent;
-  return out;
-}
-
 mpz_class PowerOfTen(uint64_t exponent) {
   mpz_class out;
   mpz_ui_pow_ui(out.get_mpz_t(), 10, exponent);
@@ -161,7 +121,7 @@ Value Parse(BuiltinContext& context, const Value* args) {
   const bool milli = unit == "m";
   const std::optional<uint64_t> factor = milli ? kMilliMantissa : SiFactor(unit);
   if (!factor) return context.Error("unit " + unit + " not recognized");
-  const std::optional<Decimal> amount = ParseDecimal(quantity->amount);
+  const auto amount = internal::ParseDecimal(quantity->amount);
   if (!amount) return context.Error("could not parse amount to a number");
   const uint64_t shift = static_cast<uint64_t>(std::abs(amount->power));
   if (!context.Charge(shift / 4)) return Value();
@@ -192,7 +152,7 @@ Value ParseBytes(BuiltinContext& context, const Value* args) {
   if (!factor) {
     return context.Error("byte unit " + std::string(quantity->unit) + " not recognized");
   }
-  const std::optional<Decimal> amount = ParseDecimal(quantity->amount);
+  const auto amount = internal::ParseDecimal(quantity->amount);
   if (!amount) return context.Error("could not parse byte amount to a number");
   const uint64_t shift = static_cast<uint64_t>(std::abs(amount->power));
   if (!context.Charge(shift / 4)) return Value();
