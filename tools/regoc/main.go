@@ -20,7 +20,7 @@ import (
 const (
 	defaultEntrypoint = "aegis/decision"
 	defaultQuery      = "data.aegis.decision"
-	commands          = "plan, compile, oracle, cases, bench"
+	commands          = "plan, compile, oracle, cases, programs, bench"
 )
 
 func main() {
