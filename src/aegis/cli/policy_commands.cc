@@ -278,6 +278,7 @@ void AddPolicyCommands(CLI::App& root, Context& context) {
   AddPolicyTestCommand(*policy, context);
   AddCompile(*policy, context);
   AddPolicyDiffCommand(*policy, context);
+  AddPolicyLintCommand(*policy, context);
   AddPublish(*policy, context);
   AddListAndShow(*policy, context);
 

@@ -27,5 +27,6 @@ Result<policy::PolicySet> LoadPolicies(const std::vector<std::string>& paths);
 
 void AddPolicyTestCommand(CLI::App& policy, Context& context);  // policy test
 void AddPolicyDiffCommand(CLI::App& policy, Context& context);  // policy diff
+void AddPolicyLintCommand(CLI::App& policy, Context& context);  // policy lint
 
 }  // namespace aegis::cli

@@ -4,7 +4,7 @@
 #include <array>
 #include <unordered_map>
 
-#include "aegis/policy/number.h"
+#include "aegis/policy/contradiction.h"
 
 namespace aegis::policy {
 namespace {
@@ -137,27 +137,6 @@ class ConditionReader {
                                               Shorten(placed_[i].condition.path) + "'");
       }
     }
-  }
-
-  static bool Contradict(const Condition& a, const Condition& b) {
-    // An empty list meets anything that is asked of its elements.
-    if (a.path.find("[*]") != std::string::npos) return false;
-    const bool a_absent = a.op == Op::kExists && a.bound == "false";
-    const bool b_absent = b.op == Op::kExists && b.bound == "false";
-    if (a_absent || b_absent) return true;
-    return AboveUpper(a, b) || AboveUpper(b, a);
-  }
-
-  // Whether `lower` asks for more than `upper` allows.
-  static bool AboveUpper(const Condition& lower, const Condition& upper) {
-    const bool low = IsOne(lower.op, {Op::kGt, Op::kGte});
-    const bool high = IsOne(upper.op, {Op::kLt, Op::kLte});
-    const bool lengths = lower.op == Op::kLengthGte && upper.op == Op::kLengthLte;
-    if (!lengths && !(low && high)) return false;
-    if (!NumberProblem(lower.bound).empty() || !NumberProblem(upper.bound).empty()) return false;
-    const int order = CompareNumbers(lower.bound, upper.bound);
-    const bool open = lower.op == Op::kGt || upper.op == Op::kLt;
-    return order > 0 || (order == 0 && open);
   }
 
   const Reporter& reporter_;
