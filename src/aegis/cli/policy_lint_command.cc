@@ -20,7 +20,8 @@ Result<policy::Registry> FetchRegistry(Context& context) {
   for (const json& row : agents) {
     policy::Registry::Agent& agent = registry.agents.emplace_back();
     agent.name = row.value("name", "");
-    for (const auto& [key, value] : row.value("labels", json::object()).items()) {
+    const json labels = row.value("labels", json::object());
+    for (const auto& [key, value] : labels.items()) {
       if (value.is_string()) agent.labels.emplace_back(key, value.get<std::string>());
     }
   }
