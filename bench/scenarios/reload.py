@@ -51,8 +51,10 @@ class Publisher(threading.Thread):
 
 
 def find_load(aegis, requests, quick):
-    """The highest rate, of some tried, that is sustainable while the policy changes."""
+    """The highest rate, of some tried, that is sustainable while the policy changes; with how many
+    calls the generator gave up on meanwhile."""
     seconds = 1.0 if quick else 4.0
+    given_up = 0
     with Publisher(aegis):
         saturated = harness.run_load(
             aegis.port, requests, connections=CONNECTIONS, seconds=seconds
@@ -63,8 +65,9 @@ def find_load(aegis, requests, quick):
                 aegis.port, requests, connections=CONNECTIONS, seconds=seconds, rate=rate,
                 may_fail=True,
             )  # fmt: skip
+            given_up += probe["unfinished"]
             if not probe["unfinished"] and probe["latency_us"]["p99"] < SUSTAINABLE_P99_US:
-                return saturated, rate
+                return saturated, rate, given_up
     raise BenchError(f"no rate is sustainable: saturated at {saturated:,.0f}/s")
 
 
@@ -77,9 +80,8 @@ def run(work, quick):
         tool = stack.enter_context(ToolServer(harness.GENERATOR_CPU))
         aegis = stack.enter_context(RunningAegis(work, SIZE, tool.port))
         requests = corpus.write_requests(work / "requests", made, aegis.tokens(made))
-        saturated, rate = find_load(aegis, requests, quick)
+        saturated, rate, given_up = find_load(aegis, requests, quick)
         before = aegis.records()
-        served_before = sum(n for (_, outcome), n in before.items() if outcome == "allow")
         reloads = aegis.metrics().get('aegis_policy_reloads_total{result="ok"}', 0)
         with Publisher(aegis) as publisher:
             load = harness.run_load(
@@ -122,7 +124,8 @@ def run(work, quick):
     problems = [key for key in ("wrong", "failed", "unfinished", "records_missing") if result[key]]
     if new("allow") != allowed or new("deny") != refused:
         problems.append("records differ from answers")
-    if served != total_allowed or served_before > served:
+    # Whom the generator gave up on while it sought the rate was allowed and not always served.
+    if not 0 <= total_allowed - served <= given_up:
         problems.append("the tool served other calls than were allowed")
     if result["reloads"] < result["versions_published"] / 2:
         problems.append("versions were not taken up")
