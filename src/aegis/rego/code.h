@@ -18,24 +18,27 @@ namespace aegis::rego::internal {
 // c is a register. "or jump": goes to op number `jump` when the statement is undefined, and c, if
 // it is the result, becomes undefined.
 enum class OpCode : uint8_t {
-  kMove,          // c = a
-  kMoveJump,      // c = a; to jump
-  kMoveOnce,      // c = a; conflict when c is defined and different; then to jump, if there is one
-                  // and a is defined
-  kDot,           // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
-  kLoad,          // c = a[b] or undefined; extra as in kDot
-  kTypeIs,        // c = whether the type of a is `flag`, or jump
-  kEqual,         // jump unless a == b
-  kNotEqual,      // jump unless a != b
-  kIsType,        // jump unless the type of a is `flag`
-  kIsDefined,     // jump unless a is defined
-  kIsUndefined,   // jump unless a is undefined
-  kLen,           // c = size of a, or jump when undefined
-  kMakeArray,     // c = [], room for `extra`
-  kMakeObject,    // c = {}
-  kMakeSet,       // c = set()
-  kArrayAppend,   // c = c + [a]
-  kObjectInsert,  // c[b] = a
+  kMove,         // c = a
+  kMoveJump,     // c = a; to jump
+  kMoveOnce,     // c = a; conflict when c is defined and different; then to jump, if there is one
+                 // and a is defined
+  kDot,          // c = a[b], or jump; extra: the hash of b for slots, if b is a constant string
+  kLoad,         // c = a[b] or undefined; extra as in kDot
+  kTypeIs,       // c = whether the type of a is `flag`, or jump
+  kEqual,        // jump unless a == b
+  kNotEqual,     // jump unless a != b
+  kIsType,       // jump unless the type of a is `flag`
+  kIsDefined,    // jump unless a is defined
+  kIsUndefined,  // jump unless a is undefined
+  kLen,          // c = size of a, or jump when undefined
+  kMakeArray,    // c = [], room for `extra`
+  kMakeObject,   // c = {}
+  kMakeSet,      // c = set()
+  kArray,        // c = the array of `count` operands from a on, or jump
+  kObject,  // c = the object of `count` keys and values in turn from a on, or jump; the keys are
+            // constant strings in order
+  kArrayAppend,       // c = c + [a]
+  kObjectInsert,      // c[b] = a
   kObjectInsertOnce,  // c[b] = a; conflict when it is there and different
   kObjectMerge,       // c = a and b merged, a's scalars count; conflict unless both are objects
   kSetAdd,            // c = c + {a}
@@ -46,6 +49,8 @@ enum class OpCode : uint8_t {
   kCall,         // c = function `extra` of `count` arguments from a on, or jump
   kCallDynamic,  // c = function by the path that follows the arguments (extra of them), or jump
   kBuiltin,      // c = builtin `extra` of `count` arguments from a on, or jump
+  kMember,       // c = whether a is an element of b, or jump
+  kMemberJump,   // jump unless a is an element of b
   kCompare,      // c = whether a and b compare as `flag` says (see Comparison), or jump
   kCompareJump,  // jump unless a and b compare as `flag` says, or one is undefined
   kWithBegin,    // b = old c; c = a, or c with a at path `extra`; or jump

@@ -372,6 +372,15 @@ class FunctionLowering {
             .jump = Undefined()});
       return Ok();
     }
+    if (stmt.func == "internal.member_2") {
+      const int32_t a = Lowered(stmt.args[0]), b = Lowered(stmt.args[1]);
+      Emit({.code = OpCode::kMember,
+            .a = a,
+            .b = b,
+            .c = Register(stmt.target),
+            .jump = Undefined()});
+      return Ok();
+    }
     const auto type = TypeTests().find(stmt.func);
     if (type != TypeTests().end()) {
       Emit({.code = OpCode::kTypeIs,
@@ -549,6 +558,7 @@ Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string&
     int32_t Member(int32_t source, int32_t key) override {
       return pools.PartConstant(pools.Constant(source).Get(pools.Constant(key)));
     }
+    int32_t AddConstant(Value value) override { return pools.PartConstant(value); }
     Arena& arena() override { return pools.arena(); }
     size_t switch_count() const override { return pools.code().switches.size(); }
     void AddSwitch(Switch made) override { pools.code().switches.push_back(std::move(made)); }

@@ -31,6 +31,7 @@ class ConstantFolding {
   virtual Value Constant(int32_t operand) const = 0;
   // The constant source[key]; the undefined one when there is no such member.
   virtual int32_t Member(int32_t source, int32_t key) = 0;
+  virtual int32_t AddConstant(Value value) = 0;
   // Where values of the program live.
   virtual Arena& arena() = 0;
   virtual size_t switch_count() const = 0;

@@ -68,17 +68,18 @@ inline void EnsureSorted(Value collection) {
     Sort(table, collection.is_set());
 }
 
-// Whether two strings are equal; heads tell most different ones apart. Short ones are compared
-// without a call.
-inline bool SameString(const Value& a, const Value& b) {
-  if (a.head() != b.head()) return false;
-  if (a.bits() == b.bits()) return true;
-  const size_t size = a.size_field();
-  if (size > 16) return std::memcmp(a.string_data(), b.string_data(), size) == 0;
+// Whether two strings with equal heads are equal; short ones are compared in registers.
+inline bool SameText(const char* a, const char* b, size_t size) {
+  if (size > 16) return std::memcmp(a, b, size) == 0;
   uint64_t a0, a1, b0, b1;
-  LoadShort(a.string_data(), size, a0, a1);
-  LoadShort(b.string_data(), size, b0, b1);
+  LoadShort(a, size, a0, a1);
+  LoadShort(b, size, b0, b1);
   return a0 == b0 && a1 == b1;
+}
+// Whether two strings are equal; heads tell most different ones apart.
+[[gnu::always_inline]] inline bool SameString(const Value& a, const Value& b) {
+  return a.head() == b.head() &&
+         (a.bits() == b.bits() || SameText(a.string_data(), b.string_data(), a.size_field()));
 }
 
 // Collections of what is there already, for parsers; undefined when memory is out or they would

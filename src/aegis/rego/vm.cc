@@ -185,6 +185,25 @@ class Vm::Machine {
       steps_left_ -= static_cast<int64_t>(internal::Weight(value) / 16);
     }
   }
+  // Whether `element` is one of a collection, or a value of an object. Charged like ChargeFor.
+  bool Contains(Value collection, Value element) {
+    const size_t compared = collection.is_set() ? 1 : collection.size();
+    if (compared > 64 || element.is_collection()) [[unlikely]] {
+      steps_left_ -= static_cast<int64_t>(compared * internal::Weight(element) / 16);
+      if (steps_left_ < 0) return false;
+    }
+    if (collection.is_set()) return collection.Contains(element);
+    if (collection.is_object()) {
+      const Member* const members = internal::Members(*collection.table());
+      return std::any_of(members, members + compared, [element](const Member& member) {
+        return SameValue(member.value, element);
+      });
+    }
+    const std::span<const Value> elements = collection.elements();
+    return std::any_of(elements.begin(), elements.end(),
+                       [element](const Value& one) { return SameValue(one, element); });
+  }
+
   bool RefuseEdit(Edit edit) {
     if (edit == Edit::kOutOfMemory) return Refuse(OutOfMemory());
     return Refuse({Code::kResourceExhausted, "eval_depth_limit",
@@ -343,6 +362,7 @@ class Vm::Machine {
   std::vector<Undo> undo_;
   std::string dynamic_key_;
   std::array<Value, kMaxBuiltinArity> arguments_;
+  std::vector<Value> parts_;  // of the collection that is made
   uint64_t next_scope_ = 0;
 
   // Of the evaluation that runs.
@@ -467,6 +487,30 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         if (registers[op->c].is_undefined()) return Refuse(OutOfMemory());
         ++op;
         continue;
+      case OpCode::kArray:
+      case OpCode::kObject: {
+        const int32_t* const operands = code_->args.data() + op->a;
+        parts_.clear();
+        bool undefined = false;
+        for (size_t i = 0; i < op->count; ++i) {
+          parts_.push_back(get(operands[i]));
+          undefined |= parts_.back().is_undefined();
+        }
+        if (undefined) {
+          registers[op->c] = Value();
+          break;
+        }
+        const Value made = op->code == OpCode::kArray
+                               ? internal::ArrayOf(arena, parts_)
+                               : MakeObject(arena, {reinterpret_cast<const Member*>(parts_.data()),
+                                                    parts_.size() / 2});
+        if (made.is_undefined()) [[unlikely]] {
+          return RefuseEdit(arena.exhausted() ? Edit::kOutOfMemory : Edit::kTooDeep);
+        }
+        registers[op->c] = made;
+        ++op;
+        continue;
+      }
       case OpCode::kArrayAppend: {
         const Value value = get(op->a);
         if (value.is_undefined() || !registers[op->c].is_array()) break;
@@ -658,6 +702,20 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           context.ClearError();
         }
         break;
+      }
+      case OpCode::kMember:
+      case OpCode::kMemberJump: {
+        const Value &a = get(op->a), &b = get(op->b);
+        const bool undefined = a.is_undefined() || b.is_undefined();
+        const bool found = !undefined && Contains(b, a);
+        if (op->code == OpCode::kMember) {
+          registers[op->c] = undefined ? Value() : Value::Bool(found);
+          if (undefined) break;
+        } else if (!found) {
+          break;
+        }
+        ++op;
+        continue;
       }
       case OpCode::kCompare: {
         const Value a = get(op->a), b = get(op->b);

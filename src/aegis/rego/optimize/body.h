@@ -41,6 +41,9 @@ inline bool HasResult(OpCode code) {
     case OpCode::kMakeArray:
     case OpCode::kMakeObject:
     case OpCode::kMakeSet:
+    case OpCode::kArray:
+    case OpCode::kObject:
+    case OpCode::kMember:
     case OpCode::kObjectMerge:
     case OpCode::kCall:
     case OpCode::kCallDynamic:
@@ -69,6 +72,8 @@ inline bool ReadsA(OpCode code) {
     case OpCode::kMakeArray:
     case OpCode::kMakeObject:
     case OpCode::kMakeSet:
+    case OpCode::kArray:
+    case OpCode::kObject:
     case OpCode::kJump:
     case OpCode::kScanNext:
     case OpCode::kCall:
@@ -93,6 +98,8 @@ inline bool ReadsB(OpCode code) {
     case OpCode::kObjectInsert:
     case OpCode::kObjectInsertOnce:
     case OpCode::kObjectMerge:
+    case OpCode::kMember:
+    case OpCode::kMemberJump:
     case OpCode::kCompare:
     case OpCode::kCompareJump:
       return true;
@@ -102,7 +109,7 @@ inline bool ReadsB(OpCode code) {
 }
 inline bool HasArgs(OpCode code) {
   return code == OpCode::kCall || code == OpCode::kCallDynamic || code == OpCode::kBuiltin ||
-         code == OpCode::kSwitch;
+         code == OpCode::kArray || code == OpCode::kObject || code == OpCode::kSwitch;
 }
 inline size_t ArgCount(const Op& op) {
   return op.count + (op.code == OpCode::kCallDynamic ? op.extra : 0u);
@@ -114,7 +121,8 @@ inline bool FallsThrough(OpCode code) {
 // Compares and does nothing else.
 inline bool IsTest(OpCode code) {
   return code == OpCode::kIsType || code == OpCode::kIsDefined || code == OpCode::kIsUndefined ||
-         code == OpCode::kEqual || code == OpCode::kNotEqual || code == OpCode::kCompareJump;
+         code == OpCode::kEqual || code == OpCode::kNotEqual || code == OpCode::kCompareJump ||
+         code == OpCode::kMemberJump;
 }
 // Sets c to a, whatever follows.
 inline bool IsMove(OpCode code) { return code == OpCode::kMove || code == OpCode::kMoveJump; }
@@ -250,6 +258,8 @@ void DropDeadMoves(Body& body);
 
 // --- Others, each in its file ---
 
+// Makes collections that are written out at once.
+void MakeCollections(Body& body);
 // Once a rule has its value, and all that may follow can give no other, goes to where it is used.
 void ExitEarly(Body& body);
 // Reads members of what does not change in a loop once, in front of it; false if there are none.

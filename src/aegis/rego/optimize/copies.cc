@@ -108,15 +108,23 @@ void FuseTests(Body& body) {
   const std::vector<bool> targets = JumpTargets(body);
   for (uint32_t i = 0; i + 1 < body.size(); ++i) {
     Op& first = body.ops[i];
-    if (first.code != OpCode::kCompare && first.code != OpCode::kTypeIs) continue;
+    if (first.code != OpCode::kCompare && first.code != OpCode::kTypeIs &&
+        first.code != OpCode::kMember) {
+      continue;
+    }
     const uint32_t at = OnlyNext(body, targets, i);
     if (at == body.size() || body.ops[at].code != OpCode::kNotEqual) continue;
     Op& test = body.ops[at];
-    if (test.a != first.c || test.b >= 0 || test.jump != first.jump) continue;
+    if (test.a != first.c || test.b >= 0 ||
+        Destination(body, test.jump) != Destination(body, first.jump)) {
+      continue;
+    }
     const Value expected = body.folding.Constant(test.b);
     if (!expected.is_bool() || expected.is_true()) continue;
     if (live.IsLive(at + 1, first.c) || live.IsLive(first.jump, first.c)) continue;
-    first.code = first.code == OpCode::kCompare ? OpCode::kCompareJump : OpCode::kIsType;
+    first.code = first.code == OpCode::kCompare  ? OpCode::kCompareJump
+                 : first.code == OpCode::kMember ? OpCode::kMemberJump
+                                                 : OpCode::kIsType;
     first.c = 0;
     test = Op{.code = OpCode::kNop};
   }

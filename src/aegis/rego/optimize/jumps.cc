@@ -229,6 +229,7 @@ class Definedness {
         if (!jumps && Now(op.b) == Fact::kDefined) Set(op.a, Fact::kDefined);
         return;
       case OpCode::kCompareJump:
+      case OpCode::kMemberJump:
         if (!jumps) Set(op.b, Fact::kDefined);
         [[fallthrough]];
       case OpCode::kIsType:

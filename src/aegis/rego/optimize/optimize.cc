@@ -102,7 +102,10 @@ void Optimize(std::vector<Op>& ops, std::vector<int32_t>& args, uint32_t registe
   if (FitsTables(body, body.registers)) {
     Simplify(body, 2);
     ExitEarly(body);
-    Simplify(body, 2);
+    MakeCollections(body);
+    Simplify(body, 1);
+    MakeCollections(body);  // of those that became constants
+    Simplify(body, 1);
     // Each round moves what was loaded from what the round before moved.
     for (int round = 0; round < 4 && HoistLoads(body); ++round) Simplify(body, 1);
     const Liveness live(body);

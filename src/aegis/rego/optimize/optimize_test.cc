@@ -311,5 +311,57 @@ TEST_F(OptimizeTest, WhatALoopReplacesIsLoadedInIt) {
   EXPECT_EQ(Run(R"([{"m":1},{},{"m":2}])"), "[1,2]");
 }
 
+// --- Collections that are written out ---
+
+TEST_F(OptimizeTest, CollectionsOfConstantsAreConstants) {
+  Load(Plan({"a", "b"}, {},
+            {Make("Set", 3), Add(S(1), 3), Add(S(0), 3), Make("Array", 4), Append(L(3), 4),
+             Append(B(true), 4), Make("Object", 2), Insert(S(1), L(4), 2), Insert(S(0), S(0), 2)},
+            2));
+  EXPECT_EQ(Count(OpCode::kSetAdd) + Count(OpCode::kArrayAppend) + Count(OpCode::kObjectInsert),
+            0U);
+  EXPECT_EQ(Run("{}"), R"({"a":"a","b":[["a","b"],true]})");
+}
+
+TEST_F(OptimizeTest, CollectionsWithParametersAreMadeAtOnce) {
+  Load(Plan({"b", "a", "c"}, {},
+            {Make("Object", 2), Dot(L(0), S(0), 3), Insert(S(0), L(3), 2), Insert(S(1), B(true), 2),
+             Make("Array", 4), Append(L(3), 4), Append(L(0), 4), Insert(S(2), L(4), 2)},
+            2));
+  EXPECT_EQ(Count(OpCode::kObjectInsert) + Count(OpCode::kArrayAppend), 0U);
+  EXPECT_EQ(Run(R"({"b":1})"), R"({"a":true,"b":1,"c":[1,{"b":1}]})");
+  EXPECT_EQ(Run("{}"), "undefined");
+  // The value that is set last counts; what is added later is added.
+  Load(Plan({"b"}, {}, {Make("Object", 2), Insert(S(0), B(true), 2), Insert(S(0), L(0), 2)}, 2));
+  EXPECT_EQ(Run("7"), R"({"b":7})");
+  Load(Plan({}, {}, {Make("Array", 2), Append(B(true), 2), Scan(0, 3, 4, {Append(L(4), 2)})}, 2));
+  EXPECT_EQ(Run("[1,2]"), "[true,1,2]");
+  EXPECT_EQ(Run("[1,2]"), "[true,1,2]");
+  // A part that changes in between is taken as it was.
+  Load(Plan({}, {},
+            {Int(1, 3), Make("Array", 2), Append(L(3), 2), Assign(L(0), 3), Append(L(3), 2)}, 2));
+  EXPECT_EQ(Run("5"), "[1,5]");
+}
+
+TEST_F(OptimizeTest, Membership) {
+  const auto in = [&](std::string_view input) { return Run(input); };
+  Load(Plan({"a", "b", "x", "y"}, {},
+            {Make("Array", 2), Dot(L(0), S(2), 3), Dot(L(0), S(3), 4),
+             Call("internal.member_2", {L(3), L(4)}, 5), Append(L(5), 2)},
+            2));
+  EXPECT_EQ(in(R"({"x":1,"y":[2,1.0]})"), "[true]");
+  EXPECT_EQ(in(R"({"x":1,"y":{"k":1}})"), "[true]");
+  EXPECT_EQ(in(R"({"x":"k","y":{"k":1}})"), "[false]");
+  EXPECT_EQ(in(R"({"x":1,"y":"1"})"), "[false]");
+  EXPECT_EQ(in(R"({"x":1})"), "undefined");
+  Load(Plan({"a", "b"}, {},
+            {Make("Set", 3), Add(S(0), 3), Add(S(1), 3), Call("internal.member_2", {L(0), L(3)}, 4),
+             Compare("NotEqual", L(4), B(false)), Int(1, 2)},
+            2));
+  EXPECT_EQ(Count(OpCode::kMemberJump), 1U);
+  EXPECT_EQ(in(R"("b")"), "1");
+  EXPECT_EQ(in(R"("c")"), "undefined");
+}
+
 }  // namespace
 }  // namespace aegis::rego
