@@ -38,7 +38,7 @@ class Builder {
     return false;
   }
   bool OnString(std::string_view text, bool in_text) {
-    const Value value = pool_ != nullptr       ? pool_->Make(text)
+    const Value value = pool_ != nullptr       ? pool_->MakePassing(text)
                         : in_text && in_place_ ? MakeStringView(text)
                                                : MakeString(arena_, text);
     return value.is_undefined() ? OutOfMemory() : Push(value);
@@ -114,14 +114,23 @@ class Builder {
   Error error_;
 };
 
+constexpr size_t kKeptTextBytes = size_t{1} << 20;
+
 Result<Value> Parse(std::string_view text, Arena& arena, const json::Limits& limits, Names names,
                     bool in_place, internal::StringPool* pool = nullptr) {
   // Scratch only: nothing of a call is left in it that a later one reads.
-  thread_local json::Parser parser;
-  thread_local std::vector<Value> stack;
-  Builder builder(arena, stack, names, in_place, pool);
-  AEGIS_RETURN_IF_ERROR(parser.Parse(text, limits, builder));
-  return builder.result();
+  thread_local json::Parser kept_parser;
+  thread_local std::vector<Value> kept_stack;
+  const auto parse = [&](json::Parser& parser, std::vector<Value>& stack) -> Result<Value> {
+    Builder builder(arena, stack, names, in_place, pool);
+    AEGIS_RETURN_IF_ERROR(parser.Parse(text, limits, builder));
+    return builder.result();
+  };
+  // A thread keeps what calls need, not what a large document took.
+  if (text.size() <= kKeptTextBytes) return parse(kept_parser, kept_stack);
+  json::Parser parser;
+  std::vector<Value> stack;
+  return parse(parser, stack);
 }
 
 // Members in the order of their names as JSON: keys that are not strings take the text of their

@@ -26,16 +26,30 @@ class Program::Strings {
 namespace {
 
 // Strings that look like names of time zones: a capital, and a '/' somewhere.
-void WarmTimeZones(const internal::ByteCode& code, const internal::StringPool& pool) {
+void WarmTimeZonesIn(Value value, int& left) {
+  if (value.is_string()) {
+    const std::string_view text = value.string_value();
+    if (text.empty() || text[0] < 'A' || text[0] > 'Z' || text.find('/') == text.npos) return;
+    if (left-- > 0) WarmTimeZone(text);
+  } else if (value.is_object()) {
+    for (const Member& member : value.members()) {
+      WarmTimeZonesIn(member.key, left);
+      WarmTimeZonesIn(member.value, left);
+    }
+  } else {
+    for (const Value element : value.elements()) WarmTimeZonesIn(element, left);
+  }
+}
+
+void WarmTimeZones(const internal::ByteCode& code) {
   const bool asks = std::any_of(code.builtins.begin(), code.builtins.end(),
                                 [](const Builtin* b) { return b->name.starts_with("time."); });
   if (!asks) return;
   int left = 1024;
-  for (const std::string_view text : pool.texts()) {
-    if (text.empty() || text[0] < 'A' || text[0] > 'Z' || text.find('/') == text.npos) continue;
-    if (left-- == 0) return;
-    WarmTimeZone(text);
+  for (const Value constant : code.constants) {
+    if (!constant.is_collection()) WarmTimeZonesIn(constant, left);
   }
+  WarmTimeZonesIn(code.data, left);
 }
 
 }  // namespace
@@ -51,6 +65,9 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
   Arena& arena = program->strings_->arena();
   internal::StringPool& pool = program->strings_->pool();
   internal::ByteCode& code = *program->code_;
+  AEGIS_TRY(const ir::Policy policy, ir::ReadPlan(plan_json, limits.max_plan_bytes));
+  // The strings that a policy compares with are found by their address where data has them too.
+  for (const std::string& text : policy.strings) pool.Make(text);
   code.data = Value::EmptyObject();
   if (!data_json.empty()) {
     const json::Limits data_limits{.max_bytes = limits.max_data_bytes,
@@ -62,14 +79,12 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
       return Fail(Code::kInvalidArgument, "data_malformed", "data.json is not an object");
     }
     code.data = *data;
+    pool.ForgetPassing();
   }
   internal::MakeShareable(code.data);
-  {
-    AEGIS_TRY(const ir::Policy policy, ir::ReadPlan(plan_json, limits.max_plan_bytes));
-    AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
-  }
+  AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
   for (const Value constant : code.constants) internal::MakeShareable(constant);
-  WarmTimeZones(code, pool);
+  WarmTimeZones(code);
   return std::unique_ptr<const Program>(std::move(program));
 }
 
