@@ -59,6 +59,31 @@ def test_a_call_is_refused_with_the_message(aegis, folder):
     assert "aegis.custom.extra" in json.dumps(aegis.json("audit", "search", "--outcome", "deny"))
 
 
+def test_it_sees_what_the_documentation_lists(aegis, folder):
+    """Every name that the compiler lets through is there on a real call."""
+    (folder / "rules/extra.rego").write_text("""\
+package aegis.custom.extra
+
+deny contains message if {
+	some link in input.chain
+	seen := [
+		input.action, input.agent.id, input.agent.labels.team, link.id, link.type, input.door,
+		input.org, input.params.amount, input.request.headers["content-type"], input.request.host,
+		input.request.method, input.request.path, input.session.id, input.tenant, input.time.local,
+		input.time.unix_ns, input.time.weekday, input.tool,
+	]
+	message := sprintf("all %d", [count(seen)])
+}
+""")
+    aegis.cli("policy", "publish", "--prune", folder)
+    token = aegis.token("finance-agent", "user:alice")
+    until(aegis, token, 1, 200)
+    answer = aegis.call(
+        token, "payments", "create_payment", {"amount": 1}, {"X-Aegis-Session": "s1"}
+    )
+    assert answer.status == 403 and "all 18" in answer.json()["detail"], answer.body
+
+
 def test_the_module_is_part_of_the_version(aegis, folder):
     aegis.cli("policy", "publish", "--prune", folder)
     shown = aegis.json("policy", "show")
@@ -92,6 +117,7 @@ def test_mistakes_are_told_at_their_place_and_the_running_version_stays(aegis, f
         module.write_text(f"package aegis.custom.extra\n\n{text}\n")
         refused = aegis.cli("policy", "publish", "--prune", folder, check=False)
         assert refused.returncode == 1 and said in refused.stderr, refused.stderr
+        assert refused.stderr.startswith(f"{module}:"), "the path, as the user knows it"
         validated = aegis.cli("policy", "validate", folder, check=False)
         assert validated.returncode == 1 and said in validated.stderr
     module.unlink()

@@ -156,12 +156,20 @@ func planModules(request *compileRequest, parsed []*ast.Module, capabilities *as
 		b.Modules = append(b.Modules, bundle.ModuleFile{URL: module.Name, Path: module.Name, Parsed: parsed[i], Raw: []byte(module.Text)})
 	}
 	// The planner's own compilation neither looks for conflicts with data nor goes on after ten mistakes.
+	schemas, err := customSchemas(request.Modules)
+	if err != nil {
+		return nil, err
+	}
 	compiler := ast.NewCompiler().
 		WithCapabilities(capabilities).
+		WithSchemas(schemas).
 		WithPathConflictsCheck(func(path []string) (bool, error) { return hasPath(data, path), nil }).
 		SetErrorLimit(maxCompileMistakes)
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, compiler.Errors
+	}
+	if errs := undefinedRules(request.Modules, compiler); len(errs) > 0 {
+		return nil, errs
 	}
 	build := compile.New().
 		WithBundle(b).
@@ -255,13 +263,28 @@ func (f *functions) mistakesOf(err error) []mistake {
 			}
 		}
 		if each.Details != nil && each.Code != ast.ParseErr {
-			for _, line := range each.Details.Lines() {
-				made.Message += "; " + strings.TrimSpace(line)
-			}
+			made.Message += detailsOf(each.Details.Lines())
 		}
 		mistakes = append(mistakes, made)
 	}
 	return mistakes
+}
+
+// detailsOf joins OPA's details, without the marks that only make sense on lines of their own.
+func detailsOf(lines []string) string {
+	var kept []string
+	for _, line := range lines {
+		line = strings.TrimSpace(line)
+		if strings.Trim(line, "^") == "" {
+			kept = kept[:max(len(kept)-1, 0)]
+			continue
+		}
+		kept = append(kept, line)
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(kept, "; ")
 }
 
 func firstMistakes(mistakes []mistake) []mistake {

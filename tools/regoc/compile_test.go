@@ -47,7 +47,7 @@ func custom(text string) compileRequest {
 }
 
 func TestCompileMakesAPlan(t *testing.T) {
-	plan, mistakes := ask(t, custom("package aegis.custom.extra\n\ndeny contains \"é\" if input.x > limit\n\nlimit := 5\n"))
+	plan, mistakes := ask(t, custom("package aegis.custom.extra\n\ndeny contains \"é\" if input.params.x > limit\n\nlimit := 5\n"))
 	if len(mistakes) > 0 {
 		t.Fatal(mistakes)
 	}
@@ -69,8 +69,10 @@ func TestCustomRegoMay(t *testing.T) {
 		"import rego.v1\nimport input.params as p\ndeny contains {\"message\": \"m\"} if p.x",
 		"import data.aegis.custom.extra as self\ndeny contains 1 if self.f(2)\nf(x) if x > 1",
 		"deny contains 1 if input.x with input as {\"x\": 1}",
-		"deny contains 1 if allow\nallow if input.x == data.aegis.custom.extra.y\ny := 2",
-		"deny contains 1 if { data_ := 1; data_ == input.data }",
+		"import data.aegis.custom.extra\ndeny contains 1 if extra.limits.a > input.params.n\nlimits.a := 1\nlimits.b := 2",
+		"deny contains 1 if extra_.x\nextra_ := data.aegis.custom.extra.limits[input.tool]\nlimits := {\"a\": {\"x\": 1}}",
+		"deny contains 1 if allow\nallow if input.params.x == data.aegis.custom.extra.y\ny := 2",
+		"deny contains 1 if { data_ := 1; data_ == input.params.data }",
 	} {
 		if _, mistakes := ask(t, custom("package aegis.custom.extra\n"+text+"\n")); len(mistakes) > 0 {
 			t.Errorf("%s\n%v", text, mistakes)
@@ -101,6 +103,12 @@ func TestCustomRegoMayNot(t *testing.T) {
 		{"chance", "package aegis.custom.extra\n\ndeny contains rand.intn(\"a\", 5)", "function_refused: rand.intn is refused"},
 		{"chance by another name", "package aegis.custom.extra\n\ndeny contains 1 if count([1]) == 1 with count as rand.intn", "rego_unsafe_var_error: var rand is unsafe"},
 		{"a function that is not there", "package aegis.custom.extra\n\ndeny contains nothing.at_all(1)", "rego_type_error: undefined function nothing.at_all"},
+		{"a slip in the input", "package aegis.custom.extra\n\ndeny contains 1 if input.parmas.amount > 1", "extra.rego:3:20: rego_type_error: undefined ref: input.parmas.amount; have: \"parmas\"; want (one of): [\"action\""},
+		{"a slip below the input", "package aegis.custom.extra\n\ndeny contains 1 if input.agent.name == \"a\"", "extra.rego:3:20: rego_type_error: undefined ref: input.agent.name; have: \"name\"; want (one of): [\"id\" \"labels\"]"},
+		{"a slip in a link", "package aegis.custom.extra\n\ndeny contains 1 if {\n\tsome link in input.chain\n\tlink.name == \"a\"\n}", "extra.rego:5:2: rego_type_error: undefined ref: link.name"},
+		{"a package that is not listed", "package aegis.custom.extra\n\ndeny contains 1 if data.aegis.custom.lib.x", "extra.rego:3:20: custom_rego: there is no package aegis.custom.lib; list its file lib.rego too"},
+		{"a rule that is not there", "package aegis.custom.extra\n\ndeny contains 1 if data.aegis.custom.extra.limmit > 1", "extra.rego:3:20: custom_rego: there is no rule aegis.custom.extra.limmit"},
+		{"a rule that is not there, by an import", "package aegis.custom.extra\n\nimport data.aegis.custom.extra as self\n\ndeny contains 1 if self.limmit > 1", "extra.rego:5:20: custom_rego: there is no rule aegis.custom.extra.limmit"},
 		{"types", "package aegis.custom.extra\n\ndeny contains 1 if \"a\" == 1", "extra.rego:3:20: rego_type_error: match error"},
 		{"unsafe", "package aegis.custom.extra\n\ndeny contains x if y > 1", "rego_unsafe_var_error: var x is unsafe"},
 		{"recursion", "package aegis.custom.extra\n\ndeny contains 1 if f(1)\n\nf(x) if f(x)", "extra.rego:5:1: rego_recursion_error"},
@@ -144,7 +152,7 @@ func TestAllMistakesComeAtOnce(t *testing.T) {
 }
 
 func TestAHelperNeedsNoDeny(t *testing.T) {
-	request := custom("package aegis.custom.extra\n\ndeny contains 1 if data.aegis.custom.lib.big(input.x)\n")
+	request := custom("package aegis.custom.extra\n\ndeny contains 1 if data.aegis.custom.lib.big(input.params.x)\n")
 	request.Modules = append(request.Modules, compileModule{Name: "lib.rego", Custom: "lib", Text: "package aegis.custom.lib\n\nbig(x) if x > 5\n"})
 	if _, mistakes := ask(t, request); len(mistakes) > 0 {
 		t.Error(mistakes)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -17,14 +18,58 @@ var customRoot = ast.MustParseRef("data.aegis.custom")
 // Names of rules that will mean something one day.
 var laterRules = map[string]bool{"approval": true, "sanitize": true}
 
+// inputSchema is what the decision engine puts into `input` (src/aegis/decision/input.cc): a name that
+// is not there is a slip that would make a rule silently never hold.
+const inputSchema = `{
+	"type": "object", "additionalProperties": false,
+	"properties": {
+		"action": {"type": "string"},
+		"agent": {"type": "object", "additionalProperties": false, "properties": {
+			"id": {"type": "string"},
+			"labels": {"type": "object", "additionalProperties": {"type": "string"}}}},
+		"chain": {"type": "array", "items": {"type": "object", "additionalProperties": false, "properties": {
+			"id": {"type": "string"}, "type": {"type": "string"}}}},
+		"door": {"type": "string"},
+		"org": {"type": "string"},
+		"params": {"type": "object", "additionalProperties": true},
+		"request": {"type": "object", "additionalProperties": false, "properties": {
+			"headers": {"type": "object", "additionalProperties": {"type": "string"}},
+			"host": {"type": "string"}, "method": {"type": "string"}, "path": {"type": "string"}}},
+		"session": {"type": "object", "additionalProperties": false, "properties": {"id": {"type": "string"}}},
+		"tenant": {"type": "string"},
+		"time": {"type": "object", "additionalProperties": false, "properties": {
+			"local": {"type": "string"}, "unix_ns": {"type": "integer"}, "weekday": {"type": "string"}}},
+		"tool": {"type": "string"}}}`
+
+// customSchemas makes OPA's type checker look at references to the input, where there is custom Rego.
+func customSchemas(modules []compileModule) (*ast.SchemaSet, error) {
+	for _, module := range modules {
+		if module.Custom == "" {
+			continue
+		}
+		var schema any
+		if err := json.Unmarshal([]byte(inputSchema), &schema); err != nil {
+			return nil, err
+		}
+		schemas := ast.NewSchemaSet()
+		schemas.Put(ast.SchemaRootRef, schema)
+		return schemas, nil
+	}
+	return nil, nil
+}
+
 type customChecker struct {
 	mistakes []mistake
 	used     map[string]bool // packages that another one refers to
+	packages map[string]bool
 }
 
 // checkCustom gives all that is wrong with the modules that are custom Rego.
 func checkCustom(modules []compileModule, parsed []*ast.Module) []mistake {
-	checker := &customChecker{used: map[string]bool{}}
+	checker := &customChecker{used: map[string]bool{}, packages: map[string]bool{}}
+	for _, module := range modules {
+		checker.packages[module.Custom] = module.Custom != ""
+	}
 	for i, module := range modules {
 		if module.Custom != "" {
 			checker.checkModule(module, parsed[i])
@@ -111,6 +156,9 @@ func (c *customChecker) checkRef(module compileModule, ref ast.Ref, at *ast.Loca
 	}
 	if ref.HasPrefix(customRoot) && len(ref) > len(customRoot) {
 		if name, ok := ref[len(customRoot)].Value.(ast.String); ok {
+			if !c.packages[string(name)] {
+				c.add(at, module.Name, fmt.Sprintf("there is no package aegis.custom.%s; list its file %s.rego too", string(name), string(name)))
+			}
 			if string(name) != module.Custom {
 				c.used[string(name)] = true
 			}
@@ -118,6 +166,28 @@ func (c *customChecker) checkRef(module compileModule, ref ast.Ref, at *ast.Loca
 		}
 	}
 	c.add(at, module.Name, fmt.Sprintf("%s is not for custom Rego; it sees 'input' and data.aegis.custom.NAME", shortRef(ref)))
+}
+
+// undefinedRules: references of custom Rego to rules that its packages do not have. To OPA they are
+// merely undefined, since data could be there; here none can.
+func undefinedRules(modules []compileModule, compiler *ast.Compiler) ast.Errors {
+	var errs ast.Errors
+	for _, module := range modules {
+		if module.Custom == "" {
+			continue
+		}
+		ast.WalkTerms(compiler.Modules[module.Name], func(term *ast.Term) bool {
+			ref, ok := term.Value.(ast.Ref)
+			if !ok || !ref.HasPrefix(customRoot) || len(ref) < len(customRoot)+2 {
+				return false
+			}
+			if rule := ref[:len(customRoot)+2]; rule.IsGround() && len(compiler.GetRulesForVirtualDocument(rule)) == 0 && len(compiler.GetRulesWithPrefix(rule)) == 0 {
+				errs = append(errs, ast.NewError("custom_rego", term.Loc(), "there is no rule %s", strings.TrimPrefix(rule.String(), "data.")))
+			}
+			return false
+		})
+	}
+	return errs
 }
 
 func shortRef(ref ast.Ref) string {

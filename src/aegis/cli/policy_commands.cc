@@ -1,6 +1,7 @@
 // aegis policy validate|compile|schema|publish|list|show: what works on files, and the registry.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "aegis/base/file.h"
@@ -150,9 +151,12 @@ Status SettleRunning(const Running& running, const PublishFlags& flags, json& fi
   return Ok();
 }
 
+// Names in the registry, and the paths that they were read from.
+using PathsByName = std::map<std::string, std::string>;
+
 // The files or the bundle that are named, as the body of the request. Errors: those of reading;
 // policy_invalid (the mistakes were printed).
-Result<json> ReadPublication(const PublishFlags& flags) {
+Result<json> ReadPublication(const PublishFlags& flags, PathsByName& paths) {
   json body = json::object();
   if (!flags.message.empty()) body["message"] = flags.message;
   if (flags.dry_run) body["dry_run"] = true;
@@ -161,6 +165,7 @@ Result<json> ReadPublication(const PublishFlags& flags) {
               ReadFileOrStdin(flags.bundle, rego::BundleLimits().max_archive_bytes));
     const std::string name =
         flags.bundle == "-" ? "bundle" : flags.bundle.substr(flags.bundle.rfind('/') + 1);
+    paths[name] = NameOf(flags.bundle);
     body["bundle"] = {{"name", name}, {"content", crypto::Base64Encode(bytes)}};
     return body;
   }
@@ -171,7 +176,19 @@ Result<json> ReadPublication(const PublishFlags& flags) {
   if (unreadable.has_errors())
     return Fail(Code::kInvalidArgument, "policy_invalid", "nothing was published");
   AEGIS_TRY(body["files"], FilesToPublish(sources));
+  for (size_t i = 0; i < sources.size(); ++i) {
+    paths[body["files"][i]["name"].get<std::string>()] = sources[i].name;
+  }
   return body;
+}
+
+// The control plane knows files by their names only; people look for them by their paths.
+json WithPaths(json diagnostics, const PathsByName& paths) {
+  for (json& each : diagnostics) {
+    const auto path = paths.find(each.value("file", ""));
+    if (path != paths.end()) each["file"] = path->second;
+  }
+  return diagnostics;
 }
 
 void AddPublish(CLI::App& policy, Context& context) {
@@ -193,7 +210,8 @@ void AddPublish(CLI::App& policy, Context& context) {
   command->add_flag("--dry-run", flags->dry_run, "Check and compile on the server, change nothing");
   context.SetAction(command, [&context, flags]() -> Result<int> {
     if (flags->paths.empty() && flags->bundle.empty()) throw CLI::RequiredError("PATH or --bundle");
-    AEGIS_TRY(json body, ReadPublication(*flags));
+    PathsByName paths_by_name;
+    AEGIS_TRY(json body, ReadPublication(*flags, paths_by_name));
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
     json files = body.value("files", json::array());
     AEGIS_TRY(const Running running, WhatRuns(client, files));
@@ -202,10 +220,11 @@ void AddPublish(CLI::App& policy, Context& context) {
     json problem;
     const Result<json> answer = client.Call("POST", "/api/v1/policies", &body, &problem);
     if (!answer && problem.contains("diagnostics")) {
+      const json diagnostics = WithPaths(problem["diagnostics"], paths_by_name);
       if (context.format() == Format::kJson) {
-        PrintJson({{"published", false}, {"diagnostics", problem["diagnostics"]}});
+        PrintJson({{"published", false}, {"diagnostics", diagnostics}});
       } else {
-        PrintDiagnostics(problem["diagnostics"]);
+        PrintDiagnostics(diagnostics);
         PrintError({Code::kInvalidArgument, "policy_invalid",
                     "nothing was published; the running version stays"});
       }
@@ -216,7 +235,7 @@ void AddPublish(CLI::App& policy, Context& context) {
       PrintJson(*answer);
       return kExitOk;
     }
-    PrintDiagnostics(answer->value("diagnostics", json::array()));
+    PrintDiagnostics(WithPaths(answer->value("diagnostics", json::array()), paths_by_name));
     if (flags->dry_run) {
       std::printf("valid; nothing was published (--dry-run)\n");
     } else {

@@ -195,6 +195,10 @@ TEST(CustomRegoTest, MistakesAreAtTheirPlaces) {
   EXPECT_THAT(Mistakes(Extra("deny contains 1\n\nsanitize contains 1\n")),
               HasSubstr("extra.rego:5:1: the rule 'sanitize' is not supported yet"));
   EXPECT_THAT(Mistakes(Extra("deny contains 1 if {\n")), HasSubstr("extra.rego:4:1: "));
+  EXPECT_THAT(Mistakes(Extra("deny contains 1 if input.parmas.n == 7\n")),
+              HasSubstr("extra.rego:3:20: undefined ref: input.parmas.n"));
+  EXPECT_THAT(Mistakes(Extra("deny contains 1 if data.aegis.custom.other.x\n")),
+              HasSubstr("extra.rego:3:20: there is no package aegis.custom.other; list its file"));
 }
 
 TEST(CustomRegoTest, Files) {
