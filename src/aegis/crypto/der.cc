@@ -24,20 +24,32 @@ std::string Decimal(unsigned __int128 number) {
 
 }  // namespace
 
-bool DerReader::Next(uint8_t& tag, std::string_view& element, std::string_view& contents) {
+bool DerReader::Header(uint8_t& tag, size_t& length, size_t& header) const {
   if (rest_.size() < 2) return false;
   tag = ByteAt(rest_, 0);
   if ((tag & 0x1f) == 0x1f) return false;
-  size_t length = ByteAt(rest_, 1), header = 2;
-  if (length >= 0x80) {
-    const size_t count = length & 0x7f;
-    if (count == 0 || count > 4 || rest_.size() < 2 + count) return false;
-    length = 0;
-    for (size_t i = 0; i < count; ++i) length = length << 8 | ByteAt(rest_, 2 + i);
-    if (length < 0x80 || length >> ((count - 1) * 8) == 0) return false;
-    header += count;
-  }
-  if (rest_.size() - header < length) return false;
+  length = ByteAt(rest_, 1);
+  header = 2;
+  if (length < 0x80) return true;
+  const size_t count = length & 0x7f;
+  if (count == 0 || count > 4 || rest_.size() < 2 + count) return false;
+  length = 0;
+  for (size_t i = 0; i < count; ++i) length = length << 8 | ByteAt(rest_, 2 + i);
+  header += count;
+  return length >= 0x80 && length >> ((count - 1) * 8) != 0;
+}
+
+bool DerReader::SkipHeader(uint8_t tag, size_t& length) {
+  uint8_t found = 0;
+  size_t header = 0;
+  if (!Peek(tag) || !Header(found, length, header)) return false;
+  rest_.remove_prefix(header);
+  return true;
+}
+
+bool DerReader::Next(uint8_t& tag, std::string_view& element, std::string_view& contents) const {
+  size_t length = 0, header = 0;
+  if (!Header(tag, length, header) || rest_.size() - header < length) return false;
   element = rest_.substr(0, header + length);
   contents = element.substr(header);
   return true;
@@ -143,14 +155,15 @@ bool DerReader::ReadOid(std::vector<int64_t>& arcs) {
   return true;
 }
 
-std::optional<std::string> OidText(std::string_view contents) {
-  if (contents.empty()) return std::nullopt;
+std::optional<std::string> OidText(std::string_view contents, bool lenient) {
+  if (contents.empty() && !lenient) return std::nullopt;
   std::string out;
   for (size_t i = 0; i < contents.size();) {
     unsigned __int128 arc = 0;
-    if (ByteAt(contents, i) == 0x80) return std::nullopt;
+    if (!lenient && ByteAt(contents, i) == 0x80) return std::nullopt;
     for (bool more = true; more; ++i) {
-      if (i == contents.size() || arc >> 121 != 0) return std::nullopt;
+      if (i == contents.size()) return lenient ? std::optional(out) : std::nullopt;
+      if (arc >> 121 != 0) return std::nullopt;
       arc = arc << 7 | (ByteAt(contents, i) & 0x7f);
       more = (ByteAt(contents, i) & 0x80) != 0;
     }

@@ -51,6 +51,9 @@ class DerReader {
   // True too when the next element has another tag or there is none; `contents` is then nothing.
   bool ReadOptional(uint8_t tag, std::optional<std::string_view>& contents);
 
+  // The tag and the length only, which need not be that of what follows.
+  bool SkipHeader(uint8_t tag, size_t& length);
+
   bool ReadBoolean(bool& out);
   // Two's complement bytes.
   bool ReadIntegerBytes(std::string_view& bytes);
@@ -63,13 +66,16 @@ class DerReader {
   bool ReadOid(std::vector<int64_t>& arcs);
 
  private:
-  bool Next(uint8_t& tag, std::string_view& element, std::string_view& contents);
+  // Tag, length, and the bytes that these take.
+  bool Header(uint8_t& tag, size_t& length, size_t& header) const;
+  bool Next(uint8_t& tag, std::string_view& element, std::string_view& contents) const;
 
   std::string_view rest_;
 };
 
 // Arcs of any size of an object identifier's contents, dotted. Nothing when it is not one, or has
-// an arc of more than 128 bits.
-std::optional<std::string> OidText(std::string_view contents);
+// an arc of more than 128 bits. `lenient`: zeros in front of an arc and a last arc without end are
+// passed over.
+std::optional<std::string> OidText(std::string_view contents, bool lenient = false);
 
 }  // namespace aegis::crypto

@@ -1,10 +1,11 @@
 // base64, base64url, hex, urlquery, json.
-#include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "aegis/base/text.h"
+#include "aegis/crypto/base64.h"
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/edit.h"
 #include "aegis/rego/table.h"
@@ -12,93 +13,39 @@
 namespace aegis::rego {
 namespace {
 
-constexpr std::string_view kStandard =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-constexpr std::string_view kUrl =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-std::string EncodeBase64(std::string_view text, std::string_view alphabet, bool pad) {
-  std::string out;
-  out.reserve((text.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < text.size(); i += 3) {
-    const auto byte = [&](size_t j) -> uint32_t {
-      return i + j < text.size() ? static_cast<unsigned char>(text[i + j]) : 0;
-    };
-    const uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
-    const size_t digits = std::min<size_t>(text.size() - i, 3) + 1;
-    for (size_t j = 0; j < 4; ++j) {
-      if (j < digits) {
-        out += alphabet[group >> (18 - 6 * j) & 63];
-      } else if (pad) {
-        out += '=';
-      }
-    }
-  }
-  return out;
-}
-
-// Go's encoding/base64 with padding: line ends are skipped, bits that do not belong to a byte are
-// ignored.
-bool DecodeBase64(std::string_view text, std::string_view alphabet, std::string& out) {
-  std::array<int8_t, 256> values;
-  values.fill(-1);
-  for (size_t i = 0; i < alphabet.size(); ++i) {
-    values[static_cast<unsigned char>(alphabet[i])] = static_cast<int8_t>(i);
-  }
-  uint32_t group = 0;
-  int digits = 0, padding = 0;
-  for (const char c : text) {
-    if (c == '\r' || c == '\n') continue;
-    if (c == '=') {
-      if (digits < 2 || digits + ++padding > 4) return false;
-      continue;
-    }
-    const int value = values[static_cast<unsigned char>(c)];
-    if (value < 0 || padding > 0) return false;
-    group = group << 6 | static_cast<uint32_t>(value);
-    if (++digits == 4) {
-      for (int shift = 16; shift >= 0; shift -= 8) out += static_cast<char>(group >> shift);
-      group = 0;
-      digits = 0;
-    }
-  }
-  if (padding == 0) return digits == 0;
-  if (digits + padding != 4) return false;
-  group <<= 6 * (4 - digits);
-  for (int i = 0; i < digits - 1; ++i) out += static_cast<char>(group >> (16 - 8 * i));
-  return true;
-}
+using crypto::Base64DecodeAsGo;
+using crypto::Base64Form;
 
 Value Base64Encode(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
-  return String(context, EncodeBase64(text, kStandard, true));
+  return String(context, crypto::Base64Encode(text));
 }
 
 Value Base64Decode(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
-  std::string out;
-  if (!DecodeBase64(text, kStandard, out)) return context.Error("illegal base64 data");
-  return String(context, out);
+  const std::optional<std::string> out = Base64DecodeAsGo(text, Base64Form::kStandard);
+  return out ? String(context, *out) : context.Error("illegal base64 data");
 }
 
 Value Base64IsValid(BuiltinContext&, const Value* args) {
-  std::string out;
-  return Value::Bool(args[0].is_string() && DecodeBase64(args[0].string_value(), kStandard, out));
+  return Value::Bool(args[0].is_string() &&
+                     Base64DecodeAsGo(args[0].string_value(), Base64Form::kStandard));
 }
 
 template <bool pad>
 Value Base64UrlEncode(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
-  return String(context, EncodeBase64(text, kUrl, pad));
+  std::string out = crypto::Base64UrlEncode(text);
+  if (pad) out.append((4 - out.size() % 4) % 4, '=');
+  return String(context, out);
 }
 
 Value Base64UrlDecode(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
   std::string padded(text);
   if (!padded.ends_with('=')) padded.append((4 - padded.size() % 4) % 4, '=');
-  std::string out;
-  if (!DecodeBase64(padded, kUrl, out)) return context.Error("illegal base64url data");
-  return String(context, out);
+  const std::optional<std::string> out = Base64DecodeAsGo(padded, Base64Form::kUrl);
+  return out ? String(context, *out) : context.Error("illegal base64url data");
 }
 
 Value HexEncode(BuiltinContext& context, const Value* args) {

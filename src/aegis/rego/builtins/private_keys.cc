@@ -75,22 +75,41 @@ PkeyPtr ReadRsaKey(crypto::DerReader reader) {
   return key;
 }
 
+// An element `inner` with an explicit tag around it, if it is next; false when it is malformed.
+// What has that tag and holds something else is left where it is, and the tag's own length does not
+// matter, as in Go's encoding/asn1.
+bool ReadExplicit(crypto::DerReader& reader, uint8_t tag, uint8_t inner,
+                  std::optional<std::string_view>& element) {
+  element.reset();
+  if (!reader.Peek(tag)) return true;
+  crypto::DerReader inside = reader;
+  size_t length = 0;
+  if (!inside.SkipHeader(tag, length) || length == 0) return false;
+  if (!inside.Peek(inner)) return true;
+  std::string_view read;
+  if (!inside.ReadElement(inner, read)) return false;
+  element = read;
+  reader = inside;
+  return true;
+}
+
 // The contents of a SEC 1 structure (RFC 5915). The public key is computed anew: what the structure
 // says of it does not count. `oid`: the curve, if that was said outside.
 PkeyPtr ReadEcKey(crypto::DerReader reader, x509::Oid oid) {
   int64_t version = 0;
   std::string_view secret;
-  std::optional<std::string_view> parameters, point_bits;
+  std::optional<std::string_view> parameters, bits;
   if (!reader.ReadInt(version) || version != 1 || !reader.Read(crypto::kDerOctetString, secret) ||
-      !reader.ReadOptional(crypto::DerContextConstructed(0), parameters) ||
-      !reader.ReadOptional(crypto::DerContextConstructed(1), point_bits)) {
+      !ReadExplicit(reader, crypto::DerContextConstructed(0), crypto::kDerObjectIdentifier,
+                    parameters) ||
+      !ReadExplicit(reader, crypto::DerContextConstructed(1), crypto::kDerBitString, bits)) {
     return nullptr;
   }
-  if (crypto::DerReader point(point_bits.value_or("")); point.Peek(crypto::kDerBitString)) {
-    std::string ignored;
-    if (!point.ReadBitString(ignored)) return nullptr;
-  }
-  if (oid.empty() && (!parameters || !crypto::DerReader(*parameters).ReadOid(oid))) return nullptr;
+  std::string ignored;
+  if (bits && !crypto::DerReader(*bits).ReadBitString(ignored)) return nullptr;
+  x509::Oid own;
+  if (parameters && !crypto::DerReader(*parameters).ReadOid(own)) return nullptr;
+  if (oid.empty()) oid = std::move(own);
   const x509::Curve* curve = x509::FindCurve(oid);
   if (curve == nullptr) return nullptr;
   while (secret.size() > curve->bytes && secret[0] == '\0') secret.remove_prefix(1);

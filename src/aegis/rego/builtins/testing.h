@@ -39,7 +39,7 @@ inline Value WithSets(Arena& arena, Value value) {
 inline std::string CallBuiltin(std::string_view name, std::string_view arguments,
                                const CallLimits& limits = {}) {
   Arena inputs;
-  const Result<Value> parsed = ParseJson(arguments, inputs);
+  const Result<Value> parsed = ParseJson(arguments, inputs, {.max_bytes = size_t{8} << 20});
   if (!parsed) return parsed.error().ToString();
   const Builtin* builtin = FindBuiltin(name);
   if (builtin == nullptr) return "no such builtin";

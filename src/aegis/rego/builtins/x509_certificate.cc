@@ -371,7 +371,7 @@ bool Extensions::PolicyMappings(std::string_view value) {
         !pair.Read(kDerObjectIdentifier, subject)) {
       return false;
     }
-    const std::optional<std::string> from = OidText(issuer), to = OidText(subject);
+    const std::optional<std::string> from = OidText(issuer, true), to = OidText(subject, true);
     if (!from || !to) return false;
     ObjectBuilder mapping(arena_, 2);
     mapping.Add("IssuerDomainPolicy", Text(arena_, *from));

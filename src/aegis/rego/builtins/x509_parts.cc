@@ -317,6 +317,11 @@ Value AnyValue(Arena& arena, uint8_t tag, std::string_view contents) {
       if (contents.size() != 1) return Value();
       if (contents[0] != '\0' && contents[0] != '\xff') return Value();
       return Value::Bool(contents[0] != '\0');
+    case kDerBitString:
+    case kDerObjectIdentifier:
+    case kDerUtcTime:
+    case kDerGeneralizedTime:
+      return Value();
     default:
       return Value::Null();
   }

@@ -43,7 +43,8 @@ class List {
 Value NameValue(Arena& arena, DerReader name, bool strict);
 
 // Go's value of any element, as encoding/asn1 makes it: null for kinds that it does not know.
-// Undefined when it is wrong.
+// Undefined when it is wrong, and for bit strings, object identifiers and times, which names do not
+// have.
 Value AnyValue(Arena& arena, uint8_t tag, std::string_view contents);
 
 // The contents of an AlgorithmIdentifier.
