@@ -6,7 +6,7 @@
 
 #include "aegis/crypto/base64.h"
 #include "aegis/crypto/key.h"
-#include "aegis/rego/builtins/builtin_testing.h"
+#include "aegis/rego/builtins/testing.h"
 
 namespace aegis::rego {
 namespace {

@@ -47,18 +47,12 @@ constexpr std::string_view kPrivateKey =
 
 std::string DerOf(std::string_view pem) { return crypto::NextPemBlock(pem)->bytes; }
 
-std::string Arguments(std::initializer_list<std::string_view> texts) {
-  std::string out = "[";
-  for (const std::string_view text : texts) {
-    if (out.size() > 1) out += ',';
-    AppendJson(MakeStringView(text), out);
-  }
-  return out + "]";
-}
-
 std::string Call(std::string_view name, std::initializer_list<std::string_view> texts,
                  const CallLimits& limits = {}) {
-  return CallBuiltin(name, Arguments(texts), limits);
+  std::string arguments;
+  for (const std::string_view text : texts)
+    arguments += (arguments.empty() ? "[" : ",") + Quoted(text);
+  return CallBuiltin(name, arguments + "]", limits);
 }
 
 constexpr std::string_view kParse = "crypto.x509.parse_certificates";
