@@ -22,7 +22,8 @@ const std::unordered_map<std::string_view, const Builtin*>& Table() {
           JsonEditBuiltins(),  JsonSchemaBuiltins(), JwtBuiltins(),        JwtVerifyBuiltins(),
           ObjectBuiltins(),    PatternBuiltins(),    PrivateKeyBuiltins(), SetBuiltins(),
           StringBuiltins(),    TimeBuiltins(),       TypeBuiltins(),       UnitBuiltins(),
-          UriBuiltins(),       UuidBuiltins(),       VersionBuiltins(),    X509Builtins()}) {
+          UriBuiltins(),       UuidBuiltins(),       VersionBuiltins(),    X509Builtins(),
+          YamlBuiltins()}) {
       for (const Builtin& builtin : family) all->emplace(builtin.name, &builtin);
     }
     return all;

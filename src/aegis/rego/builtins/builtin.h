@@ -118,6 +118,7 @@ std::span<const Builtin> UriBuiltins();
 std::span<const Builtin> UuidBuiltins();
 std::span<const Builtin> VersionBuiltins();
 std::span<const Builtin> X509Builtins();
+std::span<const Builtin> YamlBuiltins();
 
 // Loads the time zone of that name, if there is one, for all Vms of the process, so that
 // evaluations read no files.

@@ -402,5 +402,51 @@ TEST(JsonSchemas, Formats) {
   EXPECT_TRUE(is("color", "anything"));
 }
 
+TEST(Yaml, ReadsTheCoreSchema) {
+  ExpectAll({
+      {"yaml.unmarshal", R"(["a: yes\nb: 0x1f\nc: ~\nd: 2020-01-01\ne: 1_000"])",
+       R"({"a": "yes", "b": 31, "c": null, "d": "2020-01-01", "e": 1000})"},
+      {"yaml.unmarshal", R"(["a: &x {b: 1}\nc: {<<: *x, b: 2}"])",
+       R"({"a": {"b": 1}, "c": {"b": 2}})"},
+      {"yaml.unmarshal", R"(["1: a\n1: b\ntrue: c"])", R"({"1": "b", "true": "c"})"},
+      {"yaml.unmarshal", R"(["18446744073709551616"])", "18446744073709552000"},
+      {"yaml.unmarshal", R"(["!!int x"])", "error"},
+      {"yaml.unmarshal", R"(["a: .inf"])", "error"},
+      {"yaml.unmarshal", R"(["  a:\nb: 1"])", "error"},
+      {"yaml.unmarshal", R"(["*u"])", "error"},
+      {"yaml.unmarshal", R"(["&a [*a]"])", "error"},
+      {"yaml.unmarshal", R"(["? [a]\n: b"])", "error"},
+      {"yaml.unmarshal", R"([""])", "null"},
+      {"yaml.is_valid", R"([1])", "false"},
+      {"yaml.is_valid", R"(["[1"])", "false"},
+      {"yaml.marshal", R"([{"a10": [], "a9": [1, {"b": "x\ny\n"}], "c": "no"}])",
+       R"("a9:\n  - 1\n  - b: |\n      x\n      y\na10: []\nc: \"no\"\n")"},
+      {"yaml.marshal", R"(["\u007f"])", "error"},
+  });
+}
+
+TEST(Yaml, HostileTextsAreBounded) {
+  // Ten aliases on each of ten levels.
+  std::string bomb = R"(a0: &a0 [x]\n)";
+  for (int i = 1; i < 10; ++i) {
+    const std::string below = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + below +
+            Repeat("," + below, 9) + R"(]\n)";
+  }
+  std::string merges = R"(a0: &a0 {k: v}\n)";
+  for (int i = 1; i < 40; ++i) {
+    const std::string below = "*a" + std::to_string(i - 1);
+    merges += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " {<<: [" + below + "," +
+              below + R"(]}\n)";
+  }
+  ExpectAll({
+      {"yaml.unmarshal", "[\"" + bomb + "\"]", "steps"},
+      {"yaml.unmarshal", "[\"" + merges + "\"]", "steps"},
+      {"yaml.unmarshal", "[\"" + Repeat("[", 100000) + "\"]", "error"},
+      {"yaml.unmarshal", "[\"" + Repeat("- ", 100000) + "\"]", "error"},
+      {"yaml.unmarshal", "[\"" + Repeat("{a: ", 100000) + "\"]", "error"},
+  });
+}
+
 }  // namespace
 }  // namespace aegis::rego

@@ -14,6 +14,7 @@
 #include "aegis/json/writer.h"
 #include "aegis/rego/big_number.h"
 #include "aegis/rego/builtins/formats.h"
+#include "aegis/rego/builtins/go_float.h"
 #include "aegis/rego/builtins/patterns.h"
 #include "aegis/rego/builtins/unicode.h"
 #include "aegis/rego/builtins/uri.h"
@@ -73,18 +74,7 @@ bool AppendFloat(std::string& out, std::string_view text) {
     if (!decimal || decimal->power > -300) return false;
     value = 0;
   }
-  const double magnitude = value < 0 ? -value : value;
-  const bool exponent = magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21);
-  std::array<char, 400> buffer;
-  const auto [last, problem] =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                    exponent ? std::chars_format::scientific : std::chars_format::fixed);
-  if (problem != std::errc()) return false;
-  std::string written(buffer.data(), last);
-  // "e-09" is "e-9".
-  const size_t e = written.find("e-0");
-  if (e != written.npos) written.erase(e + 2, 1);
-  out += written;
+  out += GoFloatText(value, -6, 21, false);
   return true;
 }
 

@@ -17,7 +17,7 @@ namespace aegis::rego {
 
 struct VerifyOptions {
   int64_t time_unix_s = 0;
-  std::string_view dns_name = {};          // a host or an address; empty: not checked
+  std::string_view dns_name = {};     // a host or an address; empty: not checked
   std::vector<int64_t> usages = {1};  // Go's numbers; one of them must hold along the chain
 };
 
