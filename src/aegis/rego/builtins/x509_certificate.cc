@@ -461,7 +461,7 @@ std::optional<Certificate> ParseOne(std::string_view& der, Arena& arena, std::st
   };
   Certificate out;
   DerReader input(der), outer(""), tbs("");
-  std::string_view tbs_element, contents;
+  std::string_view tbs_element;
   if (!input.ReadElement(kDerSequence, out.der)) return wrong("x509: malformed certificate");
   der = input.rest();
   if (!DerReader(out.der).Enter(kDerSequence, outer) ||
