@@ -1,5 +1,6 @@
 // yaml.*: YAML as OPA reads it since 1.21 (go.yaml.in/yaml/v3 with the core schema of YAML 1.2), by
-// libyaml, of which Go's parser is a translation.
+// libyaml, of which Go's parser is a translation. They differ in flow collections where ':' or '?'
+// ends a plain word: "{a: b:}" is refused here.
 #include <yaml.h>
 
 #include <algorithm>
@@ -237,9 +238,9 @@ class Reader {
       Node* node = NewNode(scalar.anchor);
       if (node == nullptr) return nullptr;
       node->tag = ShortTag(scalar.tag);
-      node->plain = scalar.style == YAML_PLAIN_SCALAR_STYLE && scalar.tag == nullptr;
+      node->plain = scalar.style == YAML_PLAIN_SCALAR_STYLE && node->tag.empty();
       node->text.assign(reinterpret_cast<const char*>(scalar.value), scalar.length);
-      // Quoted and block scalars, and those with the tag "!", are strings.
+      // Quoted and block scalars are strings.
       if (node->tag.empty() && !node->plain) node->tag = "!!str";
       return Next() ? node : nullptr;
     }
@@ -510,6 +511,17 @@ bool LooksPlain(std::string_view text) {
   return groups == 0 || !rest.empty();
 }
 
+// Letters for the order of keys: beyond ASCII all but the blocks of punctuation, symbols and emoji.
+bool IsLetter(uint32_t c) {
+  if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  constexpr std::pair<uint32_t, uint32_t> kOthers[] = {
+      {0x80, 0xa9},     {0xab, 0xb4},     {0xb6, 0xb9},      {0xbb, 0xbf},     {0xd7, 0xd7},
+      {0xf7, 0xf7},     {0x2000, 0x206f}, {0x20a0, 0x20cf},  {0x2190, 0x2bff}, {0x3000, 0x3004},
+      {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0x1f000, 0x1faff}};
+  return std::none_of(std::begin(kOthers), std::end(kOthers),
+                      [&](const auto& range) { return c >= range.first && c <= range.second; });
+}
+
 class Writer {
  public:
   std::string Write(Value value) {
@@ -645,16 +657,13 @@ class Writer {
   static bool KeyLess(std::string_view a_text, std::string_view b_text) {
     const std::vector<uint32_t> a = Runes(a_text), b = Runes(b_text);
     const auto is_digit = [](uint32_t c) { return c >= '0' && c <= '9'; };
-    const auto is_letter = [](uint32_t c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
-    };
     bool digits = false;
     for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
       if (a[i] == b[i]) {
         digits = is_digit(a[i]);
         continue;
       }
-      const bool a_letter = is_letter(a[i]), b_letter = is_letter(b[i]);
+      const bool a_letter = IsLetter(a[i]), b_letter = IsLetter(b[i]);
       if (a_letter && b_letter) return a[i] < b[i];
       if (a_letter || b_letter) return digits ? a_letter : b_letter;
       uint64_t a_number = 0, b_number = 0;
