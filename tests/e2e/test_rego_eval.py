@@ -146,3 +146,36 @@ def test_decide_takes_bundles_of_others(bundles):
     call["params"]["amount"] = 50
     done = aegis("decide", "--bundle", bundle, "--input", "-", stdin=json.dumps(call).encode())
     assert done.returncode == 1 and json.loads(done.stdout)["reason"] == "no_grant"
+
+
+def test_explain_tells_the_first_condition_that_failed(bundles):
+    done = aegis(
+        "rego", "eval", "--bundle", bundles / "plan.tar.gz", "--entrypoint", "p/number",
+        "--input", "-", "--explain", stdin=b'{"text": "x"}',
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode() == (
+        "data.p.number is undefined\n"
+        '  p.rego:7 does not hold: line 7, to_number("x"): invalid syntax\n'
+        "      number := to_number(input.text)\n"
+    )
+
+
+def test_explain_of_a_conflict_says_where(bundles):
+    done = aegis(
+        "rego", "eval", "--bundle", bundles / "plan.tar.gz", "--entrypoint", "p/twice",
+        "--input", "-", "--explain", stdin=b'{"a": 1, "b": 2}',
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "eval_conflict_error at p.rego:10" in done.stdout.decode()
+
+
+def test_explain_in_decide(bundles):
+    done = aegis(
+        "decide", "--bundle", bundles / "decision.tar.gz", "--input", "-", "--explain",
+        stdin=b'{"params": {"amount": 12}}',
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    out = done.stdout.decode()
+    assert "decision.rego:5 does not hold: line 6, 12 < 10 is false" in out
+    assert "input.params.amount < 10" in out

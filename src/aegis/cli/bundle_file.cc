@@ -1,8 +1,11 @@
 #include "aegis/cli/bundle_file.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
 
 #include "aegis/base/file.h"
+#include "aegis/cli/output.h"
 #include "aegis/rego/compiler_tool.h"
 
 namespace aegis::cli {
@@ -43,6 +46,17 @@ Result<rego::Bundle> ReadPlannedBundle(const std::string& path,
   if (!plan) return Fail(Annotate(std::move(plan).error(), NameOf(path)));
   bundle->plan_json = *std::move(plan);
   return bundle;
+}
+
+void PrintTrace(const rego::Trace& trace, const std::vector<rego::BundleFile>& modules) {
+  std::vector<rego::SourceFile> sources;
+  for (const rego::BundleFile& module : modules) sources.push_back({module.name, module.content});
+  const std::string text = rego::TraceText(trace, sources);
+  for (size_t start = 0; start < text.size();) {
+    const size_t end = std::min(text.find('\n', start), text.size());
+    std::printf("%s\n", Printable(std::string_view(text).substr(start, end - start)).c_str());
+    start = end + 1;
+  }
 }
 
 }  // namespace aegis::cli

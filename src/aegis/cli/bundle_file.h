@@ -6,6 +6,7 @@
 
 #include "aegis/base/result.h"
 #include "aegis/rego/bundle.h"
+#include "aegis/rego/trace.h"
 
 namespace aegis::cli {
 
@@ -19,5 +20,8 @@ std::string NameOf(const std::string& path);
 // with the next step.
 Result<rego::Bundle> ReadPlannedBundle(const std::string& path,
                                        const std::vector<std::string>& entrypoints);
+
+// A trace on standard output, with lines of the bundle's Rego.
+void PrintTrace(const rego::Trace& trace, const std::vector<rego::BundleFile>& modules);
 
 }  // namespace aegis::cli

@@ -31,6 +31,7 @@ struct Flags {
 // A policy made ready to decide.
 struct Loaded {
   std::string plan_json, data_json;
+  std::vector<rego::BundleFile> modules;
   std::unique_ptr<const rego::Program> program;
   uint32_t entrypoint = 0;
 };
@@ -53,6 +54,7 @@ Result<Loaded> Load(const Flags& flags) {
   loaded.entrypoint = *entrypoint;
   loaded.plan_json = std::move(bundle.plan_json);
   loaded.data_json = std::move(bundle.data_json);
+  loaded.modules = std::move(bundle.modules);
   return loaded;
 }
 
@@ -94,6 +96,29 @@ Result<std::string> WithDefaults(std::string text, rego::Value input) {
   return text + "}";
 }
 
+// What the documents' tables cannot tell: the rules of custom Rego when they refused, all rules of
+// a bundle that is not of the dialect.
+Status PrintRules(const Loaded& loaded, const decision::Explanation& explanation, rego::Value given,
+                  std::string_view input) {
+  const bool custom = explanation.reason == "custom_denied";
+  const bool foreign = std::none_of(
+      loaded.modules.begin(), loaded.modules.end(),
+      [](const rego::BundleFile& module) { return module.name == "aegis/decision.rego"; });
+  if (!custom && !foreign) return Ok();
+  const int64_t time =
+      given.Get("time").Get("unix_ns").is_int() ? TimeOf(given) : Clock::System().UnixNanos();
+  AEGIS_TRY(rego::Trace trace, rego::TraceEvaluation(loaded.plan_json, loaded.data_json,
+                                                     policy::kEntrypoint, input, time));
+  if (custom) {
+    std::erase_if(trace.rules, [](const rego::RuleTrace& rule) {
+      return !rule.name.starts_with("data.aegis.custom.");
+    });
+  }
+  std::printf("\n");
+  PrintTrace(trace, loaded.modules);
+  return Ok();
+}
+
 Result<int> DecideOne(const Context& context, const Flags& flags, const Loaded& loaded) {
   AEGIS_TRY(const std::string raw, ReadFileOrStdin(flags.input, kMaxInputBytes));
   // The strict parse of what was given comes first, so that e.g. a duplicate key is refused.
@@ -108,6 +133,9 @@ Result<int> DecideOne(const Context& context, const Flags& flags, const Loaded& 
         (context.format() == Format::kJson ? explanation.ToJson() + "\n" : explanation.ToText())
             .c_str(),
         stdout);
+    if (context.format() != Format::kJson) {
+      AEGIS_RETURN_IF_ERROR(PrintRules(loaded, explanation, *parsed, input));
+    }
     return explanation.outcome == "allow" ? kExitOk : kExitFailed;
   }
   rego::Vm vm;

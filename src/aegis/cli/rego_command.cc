@@ -7,6 +7,7 @@
 #include "aegis/cli/commands.h"
 #include "aegis/cli/context.h"
 #include "aegis/rego/program.h"
+#include "aegis/rego/trace.h"
 #include "aegis/rego/vm.h"
 
 namespace aegis::cli {
@@ -19,7 +20,7 @@ constexpr size_t kMaxInputBytes = size_t{64} << 20;
 
 struct Flags {
   std::string bundle, input, entrypoint;
-  bool strict = false, list = false;
+  bool strict = false, list = false, explain = false;
 };
 
 // The rule's path as a plan names it: "data.p.answer" and "/p/answer" are "p/answer".
@@ -48,6 +49,24 @@ int ListEntrypoints(const Context& context, const rego::Program& program) {
   return kExitOk;
 }
 
+// The rules that were asked, what held in them and what did not.
+Result<int> Explain(const Context& context, const Flags& flags, const rego::Bundle& bundle,
+                    std::string_view entrypoint) {
+  std::string input;
+  if (!flags.input.empty()) {
+    AEGIS_TRY(input, ReadFileOrStdin(flags.input, kMaxInputBytes));
+  }
+  AEGIS_TRY(const rego::Trace trace,
+            rego::TraceEvaluation(bundle.plan_json, bundle.data_json, entrypoint, input,
+                                  Clock::System().UnixNanos()));
+  if (context.format() == Format::kJson) {
+    std::printf("%s\n", rego::TraceJson(trace).c_str());
+  } else {
+    PrintTrace(trace, bundle.modules);
+  }
+  return trace.error.empty() ? kExitOk : kExitFailed;
+}
+
 Result<int> Eval(const Context& context, const Flags& flags) {
   const std::string wanted = PathOf(flags.entrypoint);
   std::vector<std::string> entrypoints;
@@ -65,6 +84,8 @@ Result<int> Eval(const Context& context, const Flags& flags) {
     return Fail(Code::kNotFound, "bundle_no_entrypoint",
                 NameOf(flags.bundle) + ": the plan has no entrypoint " + wanted + "; it has " +
                     Joined(names));
+
+  if (flags.explain) return Explain(context, flags, bundle, names[*entrypoint]);
 
   Arena arena(64 * 1024, size_t{1} << 30);
   rego::Value input;
@@ -106,6 +127,8 @@ void AddRegoCommand(CLI::App& root, Context& context) {
                       "The rule, e.g. aegis/decision; default: the plan's first");
   command->add_flag("--strict", flags->strict,
                     "Errors of built-in functions end the evaluation instead of being undefined");
+  command->add_flag("--explain", flags->explain,
+                    "The rules that were asked, and the first condition of each that failed");
   command->add_flag("--list", flags->list, "Print the plan's entrypoints and evaluate nothing");
   context.SetAction(command, [&context, flags]() -> Result<int> {
     if (flags->bundle == "-" && flags->input == "-")

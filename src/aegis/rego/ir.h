@@ -65,6 +65,13 @@ enum class Kind : uint8_t {
   kWith,
 };
 
+// Where in the Rego sources; row and col count from 1, 0: not known.
+struct Place {
+  uint32_t file = 0;  // index into Policy::files
+  uint32_t row = 0;
+  uint32_t col = 0;
+};
+
 struct Stmt;
 struct Block {
   std::vector<Stmt> stmts;
@@ -82,6 +89,7 @@ struct Stmt {
   std::vector<Operand> args;  // of calls
   std::vector<Operand> path;  // of kCallDynamic and kWith; empty: the whole local
   std::vector<Block> blocks;  // kBlock: any number; kNot, kScan, kWith: one
+  Place place;
 };
 
 struct Func {
@@ -100,6 +108,7 @@ struct Plan {
 struct Policy {
   std::vector<std::string> strings;
   std::vector<std::string> builtins;  // names that the plan declares
+  std::vector<std::string> files;     // names of the sources
   std::vector<Plan> plans;
   std::vector<Func> funcs;
 };

@@ -154,6 +154,8 @@ class PlanReader {
   Status ReadStatic(Value static_part) {
     AEGIS_RETURN_IF_ERROR(
         ReadNames(static_part.Get("strings"), "value", "static.strings", policy_.strings));
+    AEGIS_RETURN_IF_ERROR(
+        ReadNames(static_part.Get("files"), "value", "static.files", policy_.files));
     return ReadNames(static_part.Get("builtin_funcs"), "name", "static.builtin_funcs",
                      policy_.builtins);
   }
@@ -243,6 +245,7 @@ class PlanReader {
     }
     const KindSpec& spec = *found->second;
     out.kind = spec.kind;
+    out.place = ReadPlace(body);
     for (const FieldSpec& field : spec.fields) {
       if (field.name.empty()) break;
       if (Status read = ReadField(body, field, depth, out); !read) {
@@ -260,6 +263,15 @@ class PlanReader {
       return Malformed("a function adds to the result set");
     }
     return Ok();
+  }
+
+  // Places are for people: what is no number is not known.
+  static Place ReadPlace(Value body) {
+    const auto number = [&](std::string_view field) {
+      const int64_t value = body.Get(field).int_value();
+      return value < 0 || value > UINT32_MAX ? 0 : static_cast<uint32_t>(value);
+    };
+    return {number("file"), number("row"), number("col")};
   }
 
   Status ReadField(Value body, const FieldSpec& spec, int depth, Stmt& out) {
