@@ -12,8 +12,6 @@
 namespace aegis::decision {
 namespace {
 
-constexpr std::string_view kEntrypoint = "aegis/decision";
-
 // Memory of one call: its params, its input and all that the policy makes of them.
 constexpr size_t kArenaChunkBytes = 64 * 1024;
 constexpr size_t kArenaLimitBytes = size_t{64} << 20;
@@ -49,22 +47,33 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::Load(std::string_view bytes,
                 "bundles of the tenant " + options.tenant +
                     " would be checked with another scope; configure the tenant's name as scope");
   }
-  AEGIS_TRY(rego::Bundle bundle, rego::ReadBundle(bytes, options.verifier));
+  AEGIS_TRY(const rego::Bundle bundle, rego::ReadBundle(bytes, options.verifier));
+  return FromBundle(bundle, options);
+}
+
+Result<std::shared_ptr<const Snapshot>> Snapshot::FromBundle(const rego::Bundle& bundle,
+                                                             const Options& options) {
+  std::string planned;
   if (bundle.plan_json.empty()) {
-    return Fail(Code::kInvalidArgument, "bundle_no_plan",
-                "the bundle has no plan.json; build it with `opa build -t plan -e aegis/decision`");
+    if (!options.planner) {
+      return Fail(Code::kInvalidArgument, "bundle_no_plan",
+                  "the bundle has no plan; build it with `opa build -t plan -e " +
+                      options.entrypoint + "`");
+    }
+    AEGIS_TRY(planned, options.planner(bundle, options.entrypoint));
   }
   auto impl = std::make_unique<Impl>();
-  AEGIS_TRY(impl->program, rego::Program::Load(bundle.plan_json, bundle.data_json));
-  const std::optional<uint32_t> entrypoint = impl->program->FindEntrypoint(kEntrypoint);
+  AEGIS_TRY(impl->program,
+            rego::Program::Load(planned.empty() ? bundle.plan_json : planned, bundle.data_json));
+  const std::optional<uint32_t> entrypoint = impl->program->FindEntrypoint(options.entrypoint);
   if (!entrypoint) {
-    return Fail(
-        Code::kInvalidArgument, "bundle_no_entrypoint",
-        "the bundle's plan has no entrypoint aegis/decision; build it with `-e aegis/decision`");
+    return Fail(Code::kInvalidArgument, "bundle_no_entrypoint",
+                "the bundle's plan has no entrypoint " + options.entrypoint +
+                    "; build it with `-e " + options.entrypoint + "`");
   }
   impl->tenant = options.tenant;
-  impl->policy_version = std::move(bundle.manifest.revision);
-  impl->bundle_sha256 = std::move(bundle.sha256);
+  impl->policy_version = bundle.manifest.revision;
+  impl->bundle_sha256 = bundle.sha256;
   impl->entrypoint = *entrypoint;
   impl->input_plan = InputPlan::For(*impl->program, *entrypoint);
   return std::shared_ptr<const Snapshot>(new Snapshot(std::move(impl)));

@@ -4,6 +4,7 @@
 // own Evaluator.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,8 +15,9 @@
 #include "aegis/decision/decision.h"
 
 namespace aegis::rego {
+struct Bundle;
 struct BundleVerifier;
-}
+}  // namespace aegis::rego
 
 namespace aegis::decision {
 
@@ -26,13 +28,23 @@ class Snapshot {
     // Whose bundles are accepted; its scope is the tenant. nullptr: the signature is not checked (a
     // bundle that this process has just compiled, or `aegis decide` on a local file).
     const rego::BundleVerifier* verifier = nullptr;
+    // The rule whose value is the decision document.
+    std::string entrypoint = "aegis/decision";
+    // Makes the plan.json of a bundle that was built without one, for `entrypoint`. Empty: such
+    // bundles are refused.
+    std::function<Result<std::string>(const rego::Bundle& bundle, std::string_view entrypoint)>
+        planner = {};
   };
   // Reads a bundle (.tar.gz bytes), checks its signature over all of its files, loads its plan and
-  // finds the entrypoint aegis/decision.
-  // Errors: those of rego::ReadBundle and rego::Program::Load; bundle_no_plan,
-  // bundle_no_entrypoint, bundle_scope (the verifier is another tenant's).
+  // finds the entrypoint.
+  // Errors: those of rego::ReadBundle and FromBundle; bundle_scope (the verifier is another
+  // tenant's).
   static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle,
                                                       const Options& options);
+  // Of a bundle that was read, checked and put together before. Errors: those of
+  // rego::Program::Load and of the planner; bundle_no_plan, bundle_no_entrypoint.
+  static Result<std::shared_ptr<const Snapshot>> FromBundle(const rego::Bundle& bundle,
+                                                            const Options& options);
   ~Snapshot();
 
   const std::string& tenant() const;

@@ -5,6 +5,7 @@
 #include "aegis/crypto/digest.h"
 #include "aegis/rego/bundle_archive.h"
 #include "aegis/rego/bundle_data.h"
+#include "aegis/rego/bundle_delta.h"
 
 namespace aegis::rego {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 constexpr std::string_view kManifestFile = ".manifest";
 constexpr std::string_view kPlanFile = "plan.json";
 constexpr std::string_view kDataFile = "data.json";
+constexpr std::string_view kPatchFile = "patch.json";
 
 std::string_view BaseName(std::string_view name) { return name.substr(name.rfind('/') + 1); }
 
@@ -22,8 +24,6 @@ tl::unexpected<Error> Unsupported(std::string message) {
 // What OPA would read in a way that we do not, and so must not be passed over.
 Status CheckKind(std::string_view name) {
   const std::string_view base = BaseName(name);
-  if (base == "patch.json")
-    return Unsupported(std::string(name) + ": delta bundles are not supported");
   if (base == "data.yaml" || base == "data.yml") {
     return Unsupported(std::string(name) + ": YAML data is not supported; make it data.json");
   }
@@ -31,7 +31,8 @@ Status CheckKind(std::string_view name) {
     return Unsupported(std::string(name) + ": protobuf bundles are not supported; build with JSON");
   }
   if ((name.ends_with(kManifestFile) && name != kManifestFile) ||
-      (base == kSignaturesFile && name != kSignaturesFile)) {
+      (base == kSignaturesFile && name != kSignaturesFile) ||
+      (base == kPatchFile && name != kPatchFile)) {
     return Fail(
         Code::kInvalidArgument, "bundle_name",
         std::string(name) + ": OPA takes this for the bundle's own file, which belongs at the top");
@@ -51,6 +52,29 @@ void SortByName(std::vector<BundleFile>& files) {
             [](const BundleFile& a, const BundleFile& b) { return a.name < b.name; });
 }
 
+// Names and contents, each with its length, in the order of the names.
+std::string ContentSha256(std::span<const BundleFile> sorted) {
+  std::string list;
+  for (const BundleFile& file : sorted) {
+    if (file.name == kSignaturesFile) continue;
+    list += std::to_string(file.name.size()) + ' ' + file.name + ' ' +
+            crypto::Sha256Hex(file.content) + '\n';
+  }
+  return crypto::Sha256Hex(list);
+}
+
+// A delta bundle is a patch and a manifest.
+Status CheckDelta(std::span<const BundleFile> files) {
+  for (const BundleFile& file : files) {
+    if (file.name == kPatchFile || file.name == kManifestFile || file.name == kSignaturesFile)
+      continue;
+    return Fail(Code::kInvalidArgument, "bundle_malformed",
+                "a delta bundle holds patch.json and .manifest only, this one also " + file.name);
+  }
+  Arena arena;
+  return ParsePatch(Find(files, kPatchFile)->content, arena).map([](const auto&) {});
+}
+
 }  // namespace
 
 Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier,
@@ -60,7 +84,15 @@ Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier
   for (const BundleFile& file : files) AEGIS_RETURN_IF_ERROR(CheckKind(file.name));
 
   Bundle bundle;
-  if (verifier != nullptr) {
+  bundle.content_sha256 = ContentSha256(files);
+  const bool is_delta = Find(files, kPatchFile) != nullptr;
+  if (is_delta) AEGIS_RETURN_IF_ERROR(CheckDelta(files));
+  if (is_delta && verifier != nullptr && !verifier->allow_unsigned_deltas) {
+    return Fail(Code::kPermissionDenied, "bundle_unsigned",
+                "a delta bundle cannot be signed, but signed bundles are required here; "
+                "allow_unsigned_delta_bundles would accept it");
+  }
+  if (verifier != nullptr && !is_delta) {
     const BundleFile* signatures = Find(files, kSignaturesFile);
     if (signatures == nullptr) {
       return Fail(Code::kPermissionDenied, "bundle_unsigned",
@@ -82,6 +114,8 @@ Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier
       bundle.modules.push_back(std::move(file));
     } else if (file.name == kPlanFile) {
       bundle.plan_json = std::move(file.content);
+    } else if (file.name == kPatchFile) {
+      bundle.patch_json = std::move(file.content);
     } else if (BaseName(file.name) != kDataFile) {
       bundle.files.push_back(std::move(file));
     }

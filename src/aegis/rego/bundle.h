@@ -48,18 +48,29 @@ struct Bundle {
   std::string plan_json;            // empty: the bundle has no plan (built without `-t plan`)
   std::vector<BundleFile> modules;  // *.rego
   std::vector<BundleFile> files;    // all others as they came, .manifest among them; sorted by name
+  std::string patch_json;           // not empty: a delta bundle, which has this and a manifest only
   std::string sha256;               // lower-case hex of the bundle file
-  bool verified = false;            // its signature was checked
-  std::string key_id;               // of the key that signed it; empty: not verified
+  // Of the files without their signature and packing: bundles that say the same have the same.
+  std::string content_sha256;
+  bool verified = false;  // its signature was checked
+  std::string key_id;     // of the key that signed it; empty: not verified
 };
 
 // Reads a bundle. With a `verifier` the bundle must be signed, by one of its keys and over exactly
 // the files that are there; without one a signature is not looked at. Errors: bundle_malformed (not
 // gzip/tar, truncated, trailing bytes, bad JSON), bundle_too_large, bundle_name (absolute, "..",
-// duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported (delta bundles,
-// YAML data, protobuf), bundle_unsigned, bundle_signature.
+// duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported (YAML data,
+// protobuf), bundle_unsigned (a delta bundle among them, which cannot be signed), bundle_signature.
 Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier,
                           const BundleLimits& limits = {});
+
+// Applies the patch of a delta bundle (OPA docs "Delta Bundles"; applyPatches of v1/bundle/store.go
+// of OPA 1.22) to the data of `base`, which takes the delta's revision and a sha256 made of both:
+// "<base> <delta>" in hex, hashed. An error changes nothing. Errors: bundle_malformed (a patch that
+// is not as documented), bundle_delta (roots that differ, a path outside of them or that does not
+// exist), bundle_too_large (more than `max_data_bytes`, or too much list shifting).
+Status ApplyDelta(const Bundle& delta, Bundle& base,
+                  size_t max_data_bytes = BundleLimits().max_total_bytes);
 
 // Writes a bundle: files sorted by name, no times, no owners, so that equal input gives equal bytes
 // (an ES256 signature differs each time, so signed bundles differ in that one file). With a

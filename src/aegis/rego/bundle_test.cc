@@ -128,7 +128,7 @@ TEST(Bundle, RefusesWrongManifests) {
 
 TEST(Bundle, RefusesWhatItCannotRead) {
   for (const std::string_view name :
-       {"patch.json", "data.yaml", "x/data.yml", "plan.pb", ".manifest.pb"}) {
+       {"data.yaml", "x/data.yml", "plan.pb", ".manifest.pb"}) {
     EXPECT_EQ(ReasonOf(Archive({{std::string(name), "{}"}})), "bundle_unsupported") << name;
   }
   for (const std::string_view name : {"x/.manifest", "x.manifest", "x/.signatures.json"}) {

@@ -34,6 +34,8 @@ inline constexpr std::string_view kSignaturesFile = ".signatures.json";
 struct BundleVerifier {
   crypto::KeySet keys;
   std::string scope;
+  // Delta bundles carry no signature; without this they are refused.
+  bool allow_unsigned_deltas = false;
 };
 
 struct BundleSigner {
