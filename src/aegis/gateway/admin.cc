@@ -52,6 +52,8 @@ void WriteState(ObjectWriter& writer, const Gateway& gateway, const Sync* sync) 
     WritePart(parts, "bundle", status.bundle);
     WritePart(parts, "keys", status.keys);
     parts.Close();
+    writer.Text("bundle_source", status.bundle_source);
+    writer.Flag("bundle_long_polling", status.bundle_long_polling);
   }
 }
 

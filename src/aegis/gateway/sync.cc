@@ -9,10 +9,9 @@
 #include <thread>
 
 #include "aegis/base/file.h"
-#include "aegis/base/text.h"
+#include "aegis/gateway/bundle_poller.h"
 #include "aegis/gateway/settings.h"
 #include "aegis/net/http_client.h"
-#include "aegis/rego/signature.h"
 
 namespace aegis::gateway {
 namespace {
@@ -29,17 +28,6 @@ constexpr milliseconds kUnheldPause{1'000};
 uint64_t NextEpoch() {
   static std::atomic<uint64_t> epoch{1};
   return epoch.fetch_add(1);
-}
-
-// Revisions that are numbers only move forward.
-std::optional<uint64_t> AsNumber(std::string_view text) {
-  if (text.empty() || text.size() > 18) return std::nullopt;
-  uint64_t value = 0;
-  for (char c : text) {
-    if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + static_cast<uint64_t>(c - '0');
-  }
-  return value;
 }
 
 // One polled resource: its ETag, its cache file and how it went.
@@ -60,11 +48,17 @@ class SyncImpl final : public Sync {
       return options_.cache_folder.empty() ? std::string() : options_.cache_folder + "/" + name;
     };
     settings_feed_ = {"settings", "/v1/gateway/settings", file("settings.json"), {}, false, {}};
-    bundle_feed_ = {"bundle", "/v1/bundles/" + options_.tenant, file("bundle.tar.gz"), {}, false,
-                    {}};
     keys_feed_ = {"keys", "/.well-known/jwks.json", file("jwks.json"), {}, false, {}};
-    verifier_.keys = options_.bundle_keys;
-    verifier_.scope = options_.tenant;
+    if (!options_.bundle_source) options_.bundle_source = ControlPlaneSource();
+    bundle_poller_ =
+        std::make_unique<BundlePoller>(*options_.bundle_source,
+                                       BundlePoller::Options{options_.tenant, options_.cache_folder,
+                                                             options_.logger, options_.metrics},
+                                       [this](std::shared_ptr<const decision::Snapshot> snapshot) {
+                                         const std::lock_guard lock(mutex_);
+                                         snapshot_ = std::move(snapshot);
+                                         Publish();
+                                       });
   }
 
   ~SyncImpl() override {
@@ -74,9 +68,8 @@ class SyncImpl final : public Sync {
     }
     stop_.notify_all();
     settings_client_.Interrupt();
-    bundle_client_.Interrupt();
     if (settings_thread_.joinable()) settings_thread_.join();
-    if (bundle_thread_.joinable()) bundle_thread_.join();
+    bundle_poller_.reset();
   }
 
   Status Begin() {
@@ -84,19 +77,36 @@ class SyncImpl final : public Sync {
       AEGIS_RETURN_IF_ERROR(MakeDirectories(options_.cache_folder, 0700));
       LoadCache(keys_feed_, &SyncImpl::TakeKeys);
       LoadCache(settings_feed_, &SyncImpl::TakeSettings);
-      LoadCache(bundle_feed_, &SyncImpl::TakeBundle);
     }
     settings_thread_ = std::thread([this] { PollSettings(); });
-    bundle_thread_ = std::thread([this] { PollBundle(); });
+    bundle_poller_->Start();
     return Ok();
   }
 
   Report status() const override {
+    const BundlePoller::Status bundle = bundle_poller_->status();
     std::lock_guard lock(mutex_);
-    return {settings_feed_.part, bundle_feed_.part, keys_feed_.part};
+    return {settings_feed_.part,
+            {bundle.loaded, bundle.from_cache, bundle.revision, bundle.error},
+            keys_feed_.part,
+            bundle.source,
+            bundle.long_polling};
   }
 
  private:
+  // The control plane speaks OPA's protocol and holds polls.
+  BundleSource ControlPlaneSource() const {
+    BundleSource source;
+    source.url = options_.control_url;
+    source.resource = "/v1/bundles/" + options_.tenant;
+    source.bearer_token = [key = options_.gateway_key]() -> Result<std::string> { return key; };
+    source.verifier = rego::BundleVerifier{options_.bundle_keys, options_.tenant};
+    source.min_delay = kUnheldPause;
+    source.max_delay = kLongestPause;
+    source.long_polling_timeout = options_.wait_seconds;
+    return source;
+  }
+
   using Take = Status (SyncImpl::*)(const std::string& content);
   enum class Polled : uint8_t { kChanged, kUnchanged, kFailed };
 
@@ -142,9 +152,6 @@ class SyncImpl final : public Sync {
     // Also of a content that turns out to be bad: it is not fetched again until it has changed.
     feed.etag = response->headers.Get("ETag");
     const Status taken = (this->*take)(response->body);
-    if (feed.name == "bundle" && options_.metrics) {
-      (taken ? options_.metrics->policy_reloads_ok : options_.metrics->policy_reloads_failed).Add();
-    }
     feed.refused = !taken.has_value();
     if (!taken) {
       SetError(feed, taken.error());
@@ -209,10 +216,6 @@ class SyncImpl final : public Sync {
     });
   }
 
-  void PollBundle() {
-    Loop([this] { return Poll(bundle_client_, bundle_feed_, true, &SyncImpl::TakeBundle); });
-  }
-
   Status TakeKeys(const std::string& content) {
     AEGIS_TRY(crypto::KeySet keys, crypto::KeySet::FromJwks(content));
     if (keys.empty()) {
@@ -241,30 +244,6 @@ class SyncImpl final : public Sync {
     settings_ = std::move(settings);
     tools_ = std::move(tools);
     revocations_ = std::move(revocations);
-    Publish();
-    return Ok();
-  }
-
-  Status TakeBundle(const std::string& content) {
-    decision::Snapshot::Options load;
-    load.tenant = options_.tenant;
-    load.verifier = &verifier_;
-    AEGIS_TRY(std::shared_ptr<const decision::Snapshot> snapshot,
-              decision::Snapshot::Load(content, load));
-    std::lock_guard lock(mutex_);
-    if (snapshot_) {
-      const auto before = AsNumber(snapshot_->policy_version());
-      const auto now = AsNumber(snapshot->policy_version());
-      if (before && now && *now < *before) {
-        return Fail(Code::kFailedPrecondition, "bundle_older",
-                    "the bundle's revision " + snapshot->policy_version() +
-                        " is older than the running " + snapshot_->policy_version());
-      }
-    }
-    bundle_feed_.part.version = snapshot->policy_version();
-    options_.logger->Info("policy in force", {{"policy_version", snapshot->policy_version()},
-                                              {"bundle_sha256", snapshot->bundle_sha256()}});
-    snapshot_ = std::move(snapshot);
     Publish();
     return Ok();
   }
@@ -334,16 +313,13 @@ class SyncImpl final : public Sync {
 
   Options options_;
   Gateway& gateway_;
-  rego::BundleVerifier verifier_;
   net::HttpClient settings_client_;
-  net::HttpClient bundle_client_;
   std::thread settings_thread_;
-  std::thread bundle_thread_;
 
   mutable std::mutex mutex_;
   std::condition_variable stop_;
   bool stopping_ = false;
-  Feed settings_feed_, bundle_feed_, keys_feed_;
+  Feed settings_feed_, keys_feed_;
   std::optional<Settings> settings_;
   StringMap<Tool> tools_;
   std::shared_ptr<const identity::RevocationSet> revocations_;
@@ -351,6 +327,7 @@ class SyncImpl final : public Sync {
   bool verifier_changed_ = false;
   std::shared_ptr<const identity::TokenVerifier> token_verifier_;
   std::shared_ptr<const decision::Snapshot> snapshot_;
+  std::unique_ptr<BundlePoller> bundle_poller_;
 };
 
 }  // namespace

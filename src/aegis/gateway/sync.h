@@ -1,27 +1,30 @@
 // Keeps a gateway in step with its control plane: settings and bundle by long polling, token keys
 // every poll. What was good is kept on disk, so that a gateway starts and decides while the control
-// plane is away.
+// plane is away. The bundle may come from another server instead (bundle_source.h).
 //
 // HTTP (docs: contracts of the control API), with `Authorization: Bearer <gateway key>`:
 //   GET /v1/gateway/settings?wait=S   {"org","tenant","revision","tools":[{"name","base_url"}],
 //                                      "agents":[{"name","labels","status"}],
 //                                      "revoked":{"epoch","jtis"}}
-//   GET /v1/bundles/<tenant>?wait=S   a signed bundle
+//   GET /v1/bundles/<tenant>          a signed bundle (bundle_poller.h)
 //   GET /.well-known/jwks.json        token keys
 // ETag and If-None-Match throughout; 304 or a new content ends a wait.
 //
-// A bundle that does not verify, load or that is older than the running one is refused and the
-// running one stays; so do settings and keys. The error is logged, counted and told in status().
+// A bundle that does not verify or load, or that does not move forward (policy_loader.h), is
+// refused and the running one stays; so do settings and keys. The error is logged, counted and told
+// in status().
 //
 // Threading: two threads of its own; status() from any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "aegis/base/result.h"
 #include "aegis/crypto/key.h"
+#include "aegis/gateway/bundle_source.h"
 #include "aegis/gateway/gateway.h"
 
 namespace aegis::gateway {
@@ -34,7 +37,9 @@ class Sync {
     std::string tenant = "default";
     std::string token_issuer = "aegis";
     std::string token_audience = "aegis-gateway";
-    crypto::KeySet bundle_keys;             // whose bundles are accepted
+    crypto::KeySet bundle_keys;  // whose bundles of the control plane are accepted
+    // Where the policy comes from; nothing: the control plane.
+    std::optional<BundleSource> bundle_source;
     std::string cache_folder;               // made if missing; empty: nothing is kept
     int wait_seconds = 30;                  // of a long poll
     telemetry::Logger* logger = nullptr;    // nullptr: no logs
@@ -54,6 +59,8 @@ class Sync {
   };
   struct Report {
     Part settings, bundle, keys;
+    std::string bundle_source;  // URL; no secrets
+    bool bundle_long_polling = false;
   };
   virtual Report status() const = 0;
 };

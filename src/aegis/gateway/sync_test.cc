@@ -62,15 +62,20 @@ class FakeControl {
       const auto found = contents_.find(request.path);
       if (found == contents_.end()) {
         response.status = 404;
-      } else if (found->second.etag == request.headers.Get("If-None-Match")) {
-        if (!request.QueryParam("wait").empty()) {
-          waiting_.push_back({std::move(request), std::move(respond)});
-          return;
-        }
-        response.status = 304;
       } else {
         response.headers.Set("ETag", found->second.etag);
-        response.body = found->second.body;
+        response.headers.Set("Content-Type", "application/vnd.openpolicyagent.bundles");
+        if (request.headers.Get("If-None-Match").find(found->second.etag) !=
+            std::string_view::npos) {
+          if (!request.QueryParam("wait").empty() ||
+              request.headers.Get("Prefer").find("wait=") != std::string_view::npos) {
+            waiting_.push_back({std::move(request), std::move(respond)});
+            return;
+          }
+          response.status = 304;
+        } else {
+          response.body = found->second.body;
+        }
       }
     }
     respond(std::move(response));

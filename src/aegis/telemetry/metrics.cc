@@ -227,6 +227,9 @@ void Metrics::AppendExposition(std::string& out) const {
   writer.Family("aegis_policy_reloads_total", "counter", "Loads of a policy bundle by result.");
   writer.Sample("aegis_policy_reloads_total", "result=\"ok\"", policy_reloads_ok.value());
   writer.Sample("aegis_policy_reloads_total", "result=\"failed\"", policy_reloads_failed.value());
+  writer.Single("aegis_policy_fetch_failures_total", "counter",
+                "Polls of the policy's source that failed or gave a bundle that was refused.",
+                policy_fetch_failures.value());
 
   writer.Single("aegis_audit_commits_total", "counter", "Group commits of the audit journal.",
                 audit_commits.value());

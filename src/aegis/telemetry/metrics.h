@@ -140,6 +140,7 @@ struct Metrics {
 
   SharedCounter policy_reloads_ok;
   SharedCounter policy_reloads_failed;
+  SharedCounter policy_fetch_failures;  // polls that gave no policy, refused ones among them
 
   // Written by the journal's thread only.
   Counter audit_commits;
