@@ -21,6 +21,7 @@ constexpr size_t kMaxEtagBytes = 4096;
 net::HttpClient::Options ClientOptions(const BundleSource& source) {
   net::HttpClient::Options options;
   options.max_body_bytes = source.limits.max_archive_bytes;
+  options.ca_file = source.ca_file;
   return options;
 }
 

@@ -17,6 +17,7 @@ namespace aegis::gateway {
 struct BundleSource {
   std::string url;       // of the service: "http://host:8080/base"
   std::string resource;  // below it: "bundles/payments.tar.gz"; a query may follow
+  std::string ca_file;   // https: PEM certificates to trust instead of the system's; empty: those
   // The token of `Authorization: Bearer`, asked before each request so that it may change; never
   // logged. Empty: none is sent.
   std::function<Result<std::string>()> bearer_token;

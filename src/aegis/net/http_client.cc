@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +14,7 @@
 #include "aegis/net/http1_grammar.h"
 #include "aegis/net/http1_parser.h"
 #include "aegis/net/tcp.h"
+#include "aegis/net/tls_stream.h"
 
 namespace aegis::net {
 namespace {
@@ -52,28 +52,37 @@ Error WaitError(Waited waited, std::string message) {
 }
 
 struct Url {
-  std::string authority;  // for Host and as key of the connection
+  bool tls = false;
+  std::string origin;     // key of the connection
+  std::string authority;  // for Host
+  std::string host;       // without port and brackets
   std::string address;    // host:port
   std::string path;       // without the final '/'
 };
 
 Result<Url> ParseUrl(const std::string& text) {
-  constexpr std::string_view kScheme = "http://";
   Url url;
-  if (text.starts_with(kScheme)) {
-    const size_t slash = text.find('/', kScheme.size());
-    url.authority = text.substr(kScheme.size(), slash - kScheme.size());
+  url.tls = text.starts_with("https://");
+  const std::string_view scheme = url.tls ? "https://" : "http://";
+  if (text.starts_with(scheme)) {
+    const size_t slash = text.find('/', scheme.size());
+    url.authority = text.substr(scheme.size(), slash - scheme.size());
     if (slash != std::string::npos) url.path = text.substr(slash);
     while (!url.path.empty() && url.path.back() == '/') url.path.pop_back();
   }
   if (url.authority.empty() || !AllOfClass(url.authority, internal::kHostChar) ||
       !AllOfClass(url.path, internal::kPathChar)) {
     return Fail(Code::kInvalidArgument, "bad_url",
-                "'" + text + "' is not a URL that can be called: write http://host:port");
+                "'" + text + "' is not a URL that can be called: write http(s)://host:port");
   }
   const size_t colon = url.authority.rfind(':');
   const bool has_port = colon != std::string::npos && url.authority.back() != ']';
-  url.address = has_port ? url.authority : url.authority + ":80";
+  url.address = has_port ? url.authority : url.authority + (url.tls ? ":443" : ":80");
+  url.host = has_port ? url.authority.substr(0, colon) : url.authority;
+  if (url.host.starts_with('[') && url.host.ends_with(']')) {
+    url.host = url.host.substr(1, url.host.size() - 2);
+  }
+  url.origin = std::string(scheme) + url.authority;
   return url;
 }
 
@@ -81,7 +90,8 @@ Result<Url> ParseUrl(const std::string& text) {
 
 struct HttpClient::Impl {
   Options options;
-  std::map<std::string, FileDescriptor> connections;  // idle ones by authority
+  std::map<std::string, ClientStream> connections;  // idle ones by origin
+  std::shared_ptr<const TlsContext> tls;
   FileDescriptor interrupt{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 
   // Why an attempt failed, and whether it may be repeated on a fresh connection.
@@ -90,14 +100,14 @@ struct HttpClient::Impl {
     bool stale = false;
   };
 
-  Result<FileDescriptor> Connect(const Url& url, const Deadline& deadline) {
+  Result<ClientStream> Connect(const Url& url, const Deadline& deadline) {
     auto address = ResolveAddress(url.address);
     if (!address) {
       return Fail(Code::kUnavailable, "connect_failed", std::move(address).error().message);
     }
     AEGIS_TRY(FileDescriptor fd, StartConnect(*address));
     const Deadline own(std::min<int64_t>(options.connect_timeout_ms, deadline.left_ms()));
-    if (const Waited waited = WaitFor(fd.get(), POLLOUT, own, interrupt.get());
+    if (const Waited waited = net::WaitFor(fd.get(), POLLOUT, own, interrupt.get());
         waited != Waited::kReady) {
       return Fail(WaitError(waited, "no connection to " + url.address + " in time"));
     }
@@ -106,7 +116,32 @@ struct HttpClient::Impl {
           Code::kUnavailable, "connect_failed",
           "cannot connect to " + url.address + ": " + std::strerror(error) + "; is it running?");
     }
-    return fd;
+    ClientStream stream(std::move(fd));
+    if (url.tls) AEGIS_RETURN_IF_ERROR(StartTls(url, own, stream));
+    return stream;
+  }
+
+  Status StartTls(const Url& url, const Deadline& deadline, ClientStream& stream) {
+    if (!tls) {
+      AEGIS_TRY(tls, TlsContext::Make(options.ca_file));
+    }
+    AEGIS_RETURN_IF_ERROR(stream.StartTls(tls, url.host));
+    while (true) {
+      const ClientStream::Step step = stream.Handshake();
+      if (step.bytes > 0) return Ok();
+      if (step.want == ClientStream::Want::kNothing) {
+        return Fail(Code::kUnavailable, "tls_failed",
+                    "no TLS connection to " + url.address + ": " + stream.error());
+      }
+      if (const Waited waited = WaitFor(stream, step.want, deadline); waited != Waited::kReady) {
+        return Fail(WaitError(waited, "no TLS connection to " + url.address + " in time"));
+      }
+    }
+  }
+
+  Waited WaitFor(const ClientStream& stream, ClientStream::Want want, const Deadline& deadline) {
+    const short events = want == ClientStream::Want::kWrite ? POLLOUT : POLLIN;
+    return net::WaitFor(stream.fd(), events, deadline, interrupt.get());
   }
 
   static tl::unexpected<Failure> Failed(Code code, std::string_view reason, std::string message,
@@ -118,22 +153,20 @@ struct HttpClient::Impl {
     return tl::unexpected<Failure>(Failure{std::move(error), false});
   }
 
-  // Sends and receives on `fd`; sets `*reusable` when the connection may serve again.
-  tl::expected<HttpResponse, Failure> Exchange(int fd, const Url& url, const std::string& method,
-                                               std::string_view message, const Deadline& deadline,
-                                               bool* reusable) {
+  // Sends and receives on `stream`; sets `*reusable` when the connection may serve again.
+  tl::expected<HttpResponse, Failure> Exchange(ClientStream& stream, const Url& url,
+                                               const std::string& method, std::string_view message,
+                                               const Deadline& deadline, bool* reusable) {
     while (!message.empty()) {
-      const ssize_t sent = ::send(fd, message.data(), message.size(), MSG_NOSIGNAL);
-      if (sent >= 0) {
-        message.remove_prefix(static_cast<size_t>(sent));
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (const Waited waited = WaitFor(fd, POLLOUT, deadline, interrupt.get());
-            waited != Waited::kReady) {
-          return Failed(WaitError(waited, url.address + " takes no more bytes"));
-        }
-      } else if (errno != EINTR) {
-        // The server may have answered and closed before it read all.
-        break;
+      const ClientStream::Step step = stream.Write(message);
+      if (step.bytes > 0) {
+        message.remove_prefix(static_cast<size_t>(step.bytes));
+        continue;
+      }
+      // Broken: the server may have answered and closed before it read all.
+      if (step.want == ClientStream::Want::kNothing) break;
+      if (const Waited waited = WaitFor(stream, step.want, deadline); waited != Waited::kReady) {
+        return Failed(WaitError(waited, url.address + " takes no more bytes"));
       }
     }
     std::string input;
@@ -208,20 +241,21 @@ struct HttpClient::Impl {
           return response;
         }
       }
-      if (const Waited waited = WaitFor(fd, POLLIN, deadline, interrupt.get());
-          waited != Waited::kReady) {
-        return Failed(WaitError(waited, url.address + " did not answer in time"));
-      }
       std::array<char, 16 * 1024> buffer;
-      const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
-      if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-      if (got <= 0) {
-        if (got == 0 && in_body && kind == BodyKind::kUntilClose) return response;
+      const ClientStream::Step step = stream.Read(buffer.data(), buffer.size());
+      if (step.bytes < 0 && step.want != ClientStream::Want::kNothing) {
+        if (const Waited waited = WaitFor(stream, step.want, deadline); waited != Waited::kReady) {
+          return Failed(WaitError(waited, url.address + " did not answer in time"));
+        }
+        continue;
+      }
+      if (step.bytes <= 0) {
+        if (step.bytes == 0 && in_body && kind == BodyKind::kUntilClose) return response;
         const bool nothing_yet = !in_body && input.empty();
         return Failed(Code::kUnavailable, "bad_response",
                       url.address + " closed the connection before it answered", nothing_yet);
       }
-      input.append(buffer.data(), static_cast<size_t>(got));
+      input.append(buffer.data(), static_cast<size_t>(step.bytes));
     }
   }
 };
@@ -262,26 +296,25 @@ Result<HttpResponse> HttpClient::Send(const std::string& url_text, const HttpReq
   if (has_body) message += "Content-Length: " + std::to_string(request.body.size()) + "\r\n";
   message += "\r\n" + request.body;
 
-  FileDescriptor fd;
-  if (auto found = impl_->connections.find(url.authority); found != impl_->connections.end()) {
-    fd = std::move(found->second);
+  ClientStream stream;
+  if (auto found = impl_->connections.find(url.origin); found != impl_->connections.end()) {
+    stream = std::move(found->second);
     impl_->connections.erase(found);
-    char byte = 0;
     // Readable while idle means closed, or bytes that nobody asked for.
-    if (::recv(fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN) fd.Close();
+    if (!stream.IdleAndOpen()) stream.Close();
   }
   const bool idempotent = request.method != "POST" && request.method != "PATCH";
-  for (bool fresh = !fd;; fresh = true) {
-    if (!fd) {
-      AEGIS_TRY(fd, impl_->Connect(url, deadline));
+  for (bool fresh = !stream;; fresh = true) {
+    if (!stream) {
+      AEGIS_TRY(stream, impl_->Connect(url, deadline));
     }
     bool reusable = false;
-    auto response = impl_->Exchange(fd.get(), url, request.method, message, deadline, &reusable);
+    auto response = impl_->Exchange(stream, url, request.method, message, deadline, &reusable);
     if (response) {
-      if (reusable) impl_->connections[url.authority] = std::move(fd);
+      if (reusable) impl_->connections[url.origin] = std::move(stream);
       return *std::move(response);
     }
-    fd.Close();
+    stream.Close();
     // A kept connection may have been closed by the server at that moment.
     if (fresh || !response.error().stale || !idempotent) return Fail(response.error().error);
   }
