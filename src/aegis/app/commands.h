@@ -11,7 +11,8 @@ struct Context;
 
 namespace aegis::app {
 
-void AddInitCommand(CLI::App& root, cli::Context& context);  // init
+void AddConfigCommand(CLI::App& root, cli::Context& context);  // config check|schema
+void AddInitCommand(CLI::App& root, cli::Context& context);    // init
 void AddUpCommand(CLI::App& root,
                   cli::Context& context);  // up [--demo] [--gateway ADDR] [--control ADDR] ...
 

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   aegis::cli::AddGlobalFlags(root, context);
   aegis::app::AddInitCommand(root, context);
   aegis::app::AddUpCommand(root, context);
+  aegis::app::AddConfigCommand(root, context);
   aegis::cli::AddAgentCommands(root, context);
   aegis::cli::AddTokenCommands(root, context);
   aegis::cli::AddToolCommands(root, context);

@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "aegis/app/commands.h"
+#include "aegis/app/config.h"
+#include "aegis/app/config_command.h"
 #include "aegis/app/demo_report.h"
 #include "aegis/audit/journal.h"
 #include "aegis/base/result.h"
@@ -28,7 +30,6 @@ namespace aegis::app {
 namespace {
 
 constexpr const char* kProducer = "gateway";
-constexpr const char* kTenant = "default";
 constexpr int kDrainMs = 10'000;
 
 struct Flags {
@@ -36,6 +37,7 @@ struct Flags {
   std::string control = "127.0.0.1:8090";
   std::string admin = "127.0.0.1:9901";
   std::string payments = "127.0.0.1:9400";
+  std::string config;
   std::string log_file;
   std::string log_level = "info";
   size_t workers = 0;  // 0: one for each processor
@@ -103,6 +105,10 @@ Status OpenJournal(Running& running) {
 }
 
 Status Start(const cli::Context& context, const Flags& flags, Running& running) {
+  Config config;
+  if (!flags.config.empty()) {
+    AEGIS_TRY(config, LoadConfig(flags.config, kTenant));
+  }
   AEGIS_TRY(const telemetry::LogLevel level, telemetry::ParseLogLevel(flags.log_level));
   AEGIS_TRY(const std::vector<std::string> made, control::DataFolder::Init(context.data_folder));
   AEGIS_TRY(running.logger,
@@ -133,6 +139,10 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                       .journal = running.journal.get(),
                                                       .metrics = running.metrics.get(),
                                                       .logger = &logger}));
+  if (config.bundle_source) {
+    logger.Warn("the policy comes from a bundle server; what is published here is not in force",
+                {{"service", config.bundle_source->url}});
+  }
   crypto::KeySet bundle_keys;
   AEGIS_RETURN_IF_ERROR(bundle_keys.Add(running.folder->bundle_key().verification_key()));
   AEGIS_TRY(running.sync,
@@ -142,6 +152,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                   .token_issuer = std::string(control::kTokenIssuer),
                                   .token_audience = std::string(control::kTokenAudience),
                                   .bundle_keys = std::move(bundle_keys),
+                                  .bundle_source = std::move(config.bundle_source),
                                   .cache_folder = running.folder->bundles_path(),
                                   .logger = &logger,
                                   .metrics = running.metrics.get()},
@@ -241,6 +252,8 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
       ->capture_default_str();
   up->add_option("--admin", flags->admin, "Health and metrics, host:port; keep it private")
       ->capture_default_str();
+  up->add_option("--config", flags->config, "aegis.yaml: where the policy comes from")
+      ->envname("AEGIS_CONFIG");
   up->add_option("--workers", flags->workers,
                  "Worker threads of the gateway; 0: one for each processor")
       ->check(CLI::Range(0, 1024));

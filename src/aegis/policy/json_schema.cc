@@ -135,12 +135,14 @@ class SchemaWriter {
 
 }  // namespace
 
-std::string JsonSchema() {
-  return SchemaWriter().Write(DocumentType(), "Aegis policy (aegis/v1)").dump(2) + "\n";
-}
+std::string JsonSchema() { return JsonSchemaOf(DocumentType(), "Aegis policy (aegis/v1)"); }
 
 std::string TestFileJsonSchema() {
-  return SchemaWriter().Write(TestFileType(), "Aegis policy tests (aegis/v1)").dump(2) + "\n";
+  return JsonSchemaOf(TestFileType(), "Aegis policy tests (aegis/v1)");
+}
+
+std::string JsonSchemaOf(const Type& type, std::string_view title) {
+  return SchemaWriter().Write(type, title).dump(2) + "\n";
 }
 
 }  // namespace aegis::policy

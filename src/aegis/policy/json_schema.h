@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "aegis/policy/dialect.h"
 
@@ -13,5 +14,7 @@ namespace aegis::policy {
 std::string JsonSchema();
 // The same for files of policy unit tests.
 std::string TestFileJsonSchema();
+// The same for any type of such a table.
+std::string JsonSchemaOf(const Type& type, std::string_view title);
 
 }  // namespace aegis::policy

@@ -1,0 +1,368 @@
+#include "aegis/app/config.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "aegis/base/file.h"
+#include "aegis/crypto/digest.h"
+#include "aegis/policy/check.h"
+#include "aegis/policy/dialect.h"
+#include "aegis/policy/json_schema.h"
+
+namespace aegis::app {
+namespace {
+
+using policy::Key;
+using policy::Node;
+using policy::Shape;
+using policy::Type;
+
+constexpr size_t kMaxConfigBytes = size_t{1} << 20;
+constexpr size_t kMaxSecretBytes = size_t{64} << 10;
+constexpr size_t kMaxBundleBytes = size_t{1} << 30;
+constexpr int kMaxSeconds = 86'400;
+
+bool IsReference(std::string_view text) {
+  return (text.starts_with("env:") && text.size() > 4) ||
+         (text.starts_with("file:") && text.size() > 5);
+}
+
+std::string CheckUrl(std::string_view text) {
+  if (!text.starts_with("http://") && !text.starts_with("https://"))
+    return "must begin with http:// or https://";
+  if (text.find('@') != std::string_view::npos) return "must not hold credentials";
+  if (text.find_first_of("?#") != std::string_view::npos) return "must not have a query";
+  return {};
+}
+std::string CheckReference(std::string_view text) {
+  // Not quoted in the message: it may be the secret itself.
+  return IsReference(text) ? "" : "is not a reference: write env:NAME or file:PATH";
+}
+std::string CheckKeyText(std::string_view text) {
+  if (IsReference(text) || text.starts_with("-----BEGIN PUBLIC KEY-----")) return {};
+  return "is neither a PEM public key nor a reference (env:NAME, file:PATH)";
+}
+
+constexpr std::string_view kAlgorithms[] = {"ES256", "RS256", "HS256"};
+
+constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 1024};
+constexpr Type kFlag = {.shape = Shape::kBool, .expected = "true or false"};
+constexpr Type kCount = {.shape = Shape::kCount, .expected = "a whole number"};
+constexpr Type kUrl = {.shape = Shape::kText,
+                       .expected = "a URL",
+                       .check = CheckUrl,
+                       .schema_pattern = "^https?://[^?#@]+$",
+                       .max_bytes = 2048};
+constexpr Type kReference = {.shape = Shape::kText,
+                             .expected = "a reference to a secret: env:NAME or file:PATH",
+                             .schema_pattern = "^(env|file):.+$",
+                             .max_bytes = 4096};
+constexpr Type kAlgorithm = {
+    .shape = Shape::kText, .expected = "an algorithm", .allowed = kAlgorithms};
+constexpr Type kKeyText = {.shape = Shape::kText,
+                           .expected = "a PEM public key, env:NAME or file:PATH",
+                           .schema_pattern = "^((env|file):.+|-----BEGIN PUBLIC KEY-----[\\s\\S]*)$",
+                           .max_bytes = 16'384};
+
+constexpr Key kBearerKeys[] = {
+    {"token", &kReference, "The token; read again for each request.", true},
+};
+constexpr Type kBearer = {
+    .shape = Shape::kMap, .expected = "a map with 'token'", .keys = kBearerKeys};
+constexpr Key kCredentialsKeys[] = {
+    {"bearer", &kBearer, "Authorization: Bearer.", true},
+};
+constexpr Type kCredentials = {
+    .shape = Shape::kMap, .expected = "a map with 'bearer'", .keys = kCredentialsKeys};
+constexpr Key kTlsKeys[] = {
+    {"ca_cert", &kText, "File with the PEM certificates to trust instead of the system's.", true},
+};
+constexpr Type kTls = {.shape = Shape::kMap, .expected = "a map with 'ca_cert'", .keys = kTlsKeys};
+constexpr Key kServiceKeys[] = {
+    {"url", &kUrl, "Where the service is; resources are below it.", true},
+    {"credentials", &kCredentials, "What is sent to be let in."},
+    {"tls", &kTls, "How https is checked."},
+};
+constexpr Type kService = {
+    .shape = Shape::kMap, .expected = "a service: a map with 'url'", .keys = kServiceKeys};
+constexpr Type kServices = {.shape = Shape::kMap,
+                            .expected = "services by name",
+                            .element = &kService,
+                            .max_size = 100,
+                            .key_word = "service"};
+
+constexpr Key kKeyKeys[] = {
+    {"algorithm", &kAlgorithm, "What the key is for; the signature must agree.", true},
+    {"key", &kKeyText, "A public key in PEM, or a reference to it; a secret for HS256.", true},
+    {"scope", &kText, "Scope that the signature must have, unless the bundle says another."},
+};
+constexpr Type kKey = {
+    .shape = Shape::kMap, .expected = "a key: a map with 'algorithm' and 'key'", .keys = kKeyKeys};
+constexpr Type kKeys = {.shape = Shape::kMap,
+                        .expected = "keys by their id (kid)",
+                        .element = &kKey,
+                        .max_size = 64,
+                        .key_word = "key id"};
+
+constexpr Key kPollingKeys[] = {
+    {"min_delay_seconds", &kCount, "Shortest time between polls; default 60."},
+    {"max_delay_seconds", &kCount, "Longest time between polls; default 120."},
+    {"long_polling_timeout_seconds", &kCount,
+     "How long the server is asked to hold a poll; default 0: not at all."},
+};
+constexpr Type kPolling = {
+    .shape = Shape::kMap, .expected = "a map of delays", .keys = kPollingKeys};
+constexpr Key kSigningKeys[] = {
+    {"keyid", &kText, "The only key that may sign; default: any of 'keys'."},
+    {"scope", &kText, "Scope that the signature must have; default: the key's, else none."},
+    {"allow_unsigned_delta_bundles", &kFlag,
+     "Accept delta bundles, which cannot be signed; default false."},
+};
+constexpr Type kSigning = {.shape = Shape::kMap,
+                           .expected = "a map that says how bundles are signed",
+                           .keys = kSigningKeys};
+constexpr Key kBundleKeys[] = {
+    {"service", &kText, "Name of the service.", true},
+    {"resource", &kText, "Path below the service's URL.", true},
+    {"entrypoint", &kText, "The rule that decides; default aegis/decision."},
+    {"persist", &kFlag, "Keep the last good bundle on disk; default true."},
+    {"size_limit_bytes", &kCount,
+     "Most bytes of the download and of an unpacked file; twice that for all files."},
+    {"polling", &kPolling, "When the server is asked."},
+    {"signing", &kSigning, "Bundles must be signed; without it signatures are not looked at."},
+};
+constexpr Type kBundle = {.shape = Shape::kMap,
+                          .expected = "a bundle: a map with 'service' and 'resource'",
+                          .keys = kBundleKeys};
+constexpr Type kBundles = {.shape = Shape::kMap,
+                           .expected = "bundles by tenant",
+                           .element = &kBundle,
+                           .max_size = 1,
+                           .key_word = "tenant"};
+constexpr Key kConfigKeys[] = {
+    {"services", &kServices, "Servers that are called."},
+    {"keys", &kKeys, "Keys that signatures are checked with."},
+    {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
+};
+constexpr Type kConfig = {.shape = Shape::kMap,
+                          .expected = "a map of settings",
+                          .doc = "Configuration of Aegis.",
+                          .keys = kConfigKeys};
+
+std::string TextOf(const Node* map, std::string_view key) {
+  const Node* node = map == nullptr ? nullptr : map->Find(key);
+  return node == nullptr ? std::string() : node->text;
+}
+bool FlagOf(const Node* map, std::string_view key, bool otherwise) {
+  const Node* node = map == nullptr ? nullptr : map->Find(key);
+  return node == nullptr ? otherwise : node->text == "true";
+}
+
+// Makes the Config of a document that has the right form.
+class Reader {
+ public:
+  Reader(const policy::Reporter& reporter, const std::string& tenant)
+      : reporter_(reporter), tenant_(tenant) {}
+
+  Config Read(const Node& root) {
+    Config config;
+    root_ = &root;
+    if (const Node* bundles = root.Find("bundles"); bundles && !bundles->members.empty()) {
+      const Node::Member& bundle = bundles->members.front();
+      if (bundle.key != tenant_) {
+        reporter_.Error(bundle.key_offset, "there is no tenant '" + policy::Shorten(bundle.key) +
+                                               "'; the only one is '" + tenant_ + "'");
+      }
+      config.bundle_source = ReadBundle(*bundle.value);
+    }
+    return config;
+  }
+
+ private:
+  const Node* Find(std::string_view map, std::string_view name) const {
+    const Node* found = root_->Find(map);
+    return found == nullptr ? nullptr : found->Find(name);
+  }
+
+  gateway::BundleSource ReadBundle(const Node& bundle) {
+    gateway::BundleSource source;
+    const std::string service_name = TextOf(&bundle, "service");
+    if (const Node* service = Find("services", service_name)) {
+      ReadService(*service, source);
+    } else {
+      reporter_.Error(bundle.Find("service")->offset,
+                      "there is no service '" + policy::Shorten(service_name) + "' in 'services'");
+    }
+    source.resource = TextOf(&bundle, "resource");
+    if (bundle.Find("entrypoint") != nullptr) source.entrypoint = TextOf(&bundle, "entrypoint");
+    source.persist = FlagOf(&bundle, "persist", true);
+    // One source's copy on disk must not be taken for another's.
+    source.cache_name =
+        "bundle-" + crypto::Sha256Hex(source.url + "\n" + source.resource).substr(0, 16);
+    if (const Node* limit = bundle.Find("size_limit_bytes")) ReadLimit(*limit, source.limits);
+    if (const Node* polling = bundle.Find("polling")) ReadPolling(*polling, source);
+    if (const Node* signing = bundle.Find("signing")) ReadSigning(*signing, source);
+    return source;
+  }
+
+  void ReadService(const Node& service, gateway::BundleSource& source) {
+    source.url = TextOf(&service, "url");
+    source.ca_file = TextOf(service.Find("tls"), "ca_cert");
+    const Node* credentials = service.Find("credentials");
+    const Node* bearer = credentials == nullptr ? nullptr : credentials->Find("bearer");
+    if (bearer == nullptr) return;
+    const Node& token = *bearer->Find("token");
+    if (const std::string problem = CheckReference(token.text); !problem.empty()) {
+      return reporter_.Error(token.offset, "'token' " + problem);
+    }
+    source.bearer_token = [reference = token.text] { return ResolveSecret(reference); };
+  }
+
+  void ReadLimit(const Node& node, rego::BundleLimits& limits) {
+    const size_t bytes = static_cast<size_t>(std::stoul(node.text));
+    if (bytes == 0 || bytes > kMaxBundleBytes) {
+      return reporter_.Error(
+          node.offset, "'size_limit_bytes' must be from 1 to " + std::to_string(kMaxBundleBytes));
+    }
+    limits.max_archive_bytes = limits.max_file_bytes = bytes;
+    limits.max_total_bytes = 2 * bytes;
+  }
+
+  int Seconds(const Node& map, std::string_view key, int otherwise, int least) {
+    const Node* node = map.Find(key);
+    if (node == nullptr) return otherwise;
+    const int seconds = std::stoi(node->text);
+    if (seconds < least || seconds > kMaxSeconds) {
+      reporter_.Error(node->offset, "'" + std::string(key) + "' must be from " +
+                                        std::to_string(least) + " to " +
+                                        std::to_string(kMaxSeconds));
+    }
+    return seconds;
+  }
+
+  void ReadPolling(const Node& polling, gateway::BundleSource& source) {
+    const int low = Seconds(polling, "min_delay_seconds", 60, 1);
+    const int high = Seconds(polling, "max_delay_seconds", std::max(low, 120), 1);
+    if (low > high) {
+      reporter_.Error(polling.offset, "'min_delay_seconds' is greater than 'max_delay_seconds'");
+    }
+    source.min_delay = std::chrono::seconds(low);
+    source.max_delay = std::chrono::seconds(high);
+    source.long_polling_timeout = Seconds(polling, "long_polling_timeout_seconds", 0, 0);
+  }
+
+  void ReadSigning(const Node& signing, gateway::BundleSource& source) {
+    rego::BundleVerifier& verifier = source.verifier.emplace();
+    verifier.allow_unsigned_deltas = FlagOf(&signing, "allow_unsigned_delta_bundles", false);
+    const std::string only = TextOf(&signing, "keyid");
+    std::string scope;
+    if (const Node* keys = root_->Find("keys")) {
+      for (const Node::Member& member : keys->members) {
+        if (!only.empty() && member.key != only) continue;
+        AddKey(member, verifier.keys);
+        if (!only.empty()) scope = TextOf(member.value, "scope");
+      }
+    }
+    if (verifier.keys.empty() && !reported_key_) {
+      reporter_.Error(signing.offset,
+                      only.empty() ? "'signing' needs keys; add them to 'keys'"
+                                   : "there is no key '" + policy::Shorten(only) + "' in 'keys'");
+    }
+    verifier.scope = signing.Find("scope") ? TextOf(&signing, "scope") : scope;
+  }
+
+  void AddKey(const Node::Member& member, crypto::KeySet& keys) {
+    const Node& text = *member.value->Find("key");
+    const std::string algorithm = TextOf(member.value, "algorithm");
+    const auto refuse = [&](const std::string& why) {
+      reported_key_ = true;
+      reporter_.Error(text.offset, "the key '" + policy::Shorten(member.key) + "' " + why);
+    };
+    if (const std::string problem = CheckKeyText(text.text); !problem.empty())
+      return refuse(problem);
+    Result<std::string> material = text.text;
+    if (IsReference(text.text)) material = ResolveSecret(text.text);
+    if (!material) return refuse("cannot be read: " + material.error().message);
+    const std::string kid(member.key);
+    if (algorithm == "HS256" && !IsReference(text.text)) {
+      return refuse("is a secret: write env:NAME or file:PATH");
+    }
+    auto key = algorithm == "HS256" ? crypto::VerificationKey::FromSecret(*material, kid)
+                                    : crypto::VerificationKey::FromPem(*material, kid);
+    if (!key) return refuse("cannot be used: " + key.error().message);
+    if (!crypto::JoseNameMatches(algorithm, key->algorithm())) {
+      return refuse("is for " + std::string(crypto::JoseName(key->algorithm())) + ", not for " +
+                    algorithm);
+    }
+    if (const Status added = keys.Add(*std::move(key)); !added) refuse(added.error().message);
+  }
+
+  const policy::Reporter& reporter_;
+  const std::string& tenant_;
+  const Node* root_ = nullptr;
+  bool reported_key_ = false;
+};
+
+class ConfigSink final : public policy::DocumentSink {
+ public:
+  ConfigSink(const policy::Reporter& reporter, const std::string& tenant)
+      : reporter_(reporter), tenant_(tenant) {}
+
+  void OnDocument(const policy::NodeTree& tree) override {
+    if (seen_) return reporter_.Error(tree.root->offset, "the file has more than one document");
+    seen_ = true;
+    if (tree.root->kind == Node::Kind::kNull) return;  // a file of comments
+    if (!policy::CheckNode(*tree.root, kConfig, "the configuration", reporter_)) return;
+    config = Reader(reporter_, tenant_).Read(*tree.root);
+  }
+
+  Config config;
+
+ private:
+  const policy::Reporter& reporter_;
+  const std::string& tenant_;
+  bool seen_ = false;
+};
+
+}  // namespace
+
+Result<std::string> ResolveSecret(const std::string& reference) {
+  if (!IsReference(reference)) {
+    return Fail(Code::kInvalidArgument, "secret_reference",
+                "a reference to a secret is env:NAME or file:PATH");
+  }
+  std::string secret;
+  if (reference.starts_with("env:")) {
+    const char* value = std::getenv(reference.c_str() + 4);
+    if (value != nullptr) secret = value;
+  } else {
+    AEGIS_TRY(secret, ReadFile(reference.substr(5), kMaxSecretBytes));
+    while (secret.ends_with('\n') || secret.ends_with('\r')) secret.pop_back();
+  }
+  if (secret.empty() || secret.size() > kMaxSecretBytes) {
+    return Fail(Code::kFailedPrecondition, "secret_missing",
+                reference + " is not set, empty or too long");
+  }
+  return secret;
+}
+
+Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
+                          policy::Diagnostics& diagnostics) {
+  AEGIS_TRY(const std::string text, ReadFile(path, kMaxConfigBytes));
+  const policy::SourceText source(path, text);
+  const policy::Reporter reporter(source, diagnostics);
+  ConfigSink sink(reporter, tenant);
+  policy::ReadSource(source, {.max_documents = 2, .max_nodes_per_document = 10'000}, sink,
+                     diagnostics);
+  if (diagnostics.has_errors()) {
+    return Fail(Code::kInvalidArgument, "config_invalid",
+                path + " has " + std::to_string(diagnostics.error_count()) + " mistakes");
+  }
+  return std::move(sink.config);
+}
+
+std::string ConfigJsonSchema() {
+  return policy::JsonSchemaOf(kConfig, "Aegis configuration (aegis.yaml)");
+}
+
+}  // namespace aegis::app

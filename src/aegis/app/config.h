@@ -1,0 +1,34 @@
+// aegis.yaml: what a running Aegis is told by file. docs/configuration.md describes it for users.
+//
+// The keys services, keys and bundles are those of OPA's configuration (OPA docs "Configuration"),
+// as far as they are known here; anything else is a mistake.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "aegis/base/result.h"
+#include "aegis/gateway/bundle_source.h"
+#include "aegis/policy/diagnostic.h"
+
+namespace aegis::app {
+
+struct Config {
+  // Where the tenant's policy comes from; nothing: the control plane.
+  std::optional<gateway::BundleSource> bundle_source;
+};
+
+// Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at
+// once. Errors: those of ReadFile; config_invalid.
+Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
+                          policy::Diagnostics& diagnostics);
+
+// The JSON Schema of aegis.yaml (draft-07), indented, with a line feed at the end.
+std::string ConfigJsonSchema();
+
+// What a reference to a secret names: "env:NAME" is the environment variable's value, "file:PATH"
+// the file's content without a final line feed. Errors: secret_reference (neither form),
+// secret_missing (unset, empty, or more than 64 KiB), those of ReadFile.
+Result<std::string> ResolveSecret(const std::string& reference);
+
+}  // namespace aegis::app

@@ -1,0 +1,17 @@
+// Reading the configuration at start.
+#pragma once
+
+#include <string>
+
+#include "aegis/app/config.h"
+#include "aegis/base/result.h"
+
+namespace aegis::app {
+
+// The tenant of a data folder; there is one.
+inline constexpr const char* kTenant = "default";
+
+// ReadConfig, with its mistakes printed on standard error.
+Result<Config> LoadConfig(const std::string& path, const std::string& tenant);
+
+}  // namespace aegis::app
