@@ -282,16 +282,32 @@ def test_kill_while_a_bundle_is_kept(tmp_path, tool):
         aegis.stop()
 
 
-def test_a_bundle_without_plan_or_entrypoint_is_refused_with_the_reason(tmp_path, tool):
+def test_a_bundle_without_plan_is_planned_if_the_compiler_is_there(tmp_path, tool, monkeypatch):
     with BundleServer() as server:
-        server.set(RESOURCE, build(tmp_path, "r", 1, "-t", "rego"))
-        aegis = start(tmp_path, write_config(tmp_path, server.url), tool)
+        rego = build(tmp_path, "r", 5000, "-t", "rego")
+        server.set(RESOURCE, rego)
+        config = write_config(tmp_path, server.url)
+        monkeypatch.setenv("AEGIS_REGOC", str(tmp_path / "none"))
+        aegis = start(tmp_path, config, tool)
         eventually(lambda: "opa build -t plan" in bundle_status(aegis).get("error", ""))
+        assert "bundle_no_plan" in bundle_status(aegis)["error"]
         server.set(RESOURCE, build(tmp_path, "e", 1, "-t", "plan", "-e", "aegis/other"))
         eventually(lambda: "bundle_no_entrypoint" in bundle_status(aegis).get("error", ""))
         server.set(RESOURCE, pack({"../../../etc/cron.d/x": "*", "plan.json": "{}"}))
         eventually(lambda: "bundle_name" in bundle_status(aegis).get("error", ""))
         assert request(aegis.admin + "/readyz").status == 503
+        aegis.stop()
+
+        monkeypatch.delenv("AEGIS_REGOC")  # the one beside the program
+        server.set(RESOURCE, rego)
+        aegis.start()
+        aegis.wait_ready_to_decide()
+        token = aegis.token("finance-agent")
+        assert (pay(aegis, token, 4000), pay(aegis, token, 6000)) == (200, 403)
+        broken = {"aegis/p.rego": "package aegis\ndecision := x", ".manifest": "{}"}
+        server.set(RESOURCE, pack(broken))
+        eventually(lambda: "p.rego:2" in bundle_status(aegis).get("error", ""))
+        assert pay(aegis, token, 4000) == 200
         aegis.stop()
 
 
@@ -405,7 +421,7 @@ MISTAKES = {
     "services: {a: {url: 'http://x'}}\nkeys: {k: {algorithm: HS256, key: 'env:AEGIS_NOT_SET'}}\n"
     "bundles: {default: {service: a, resource: b, signing: {}}}": "not set",
     "services: {a: {url: 'http://x'}}\nkeys: {k: {algorithm: RS256, key: 'file:PUBLIC'}}\n"
-    "bundles: {default: {service: a, resource: b, signing: {}}}": "is for ES256, not for RS256",
+    "bundles: {default: {service: a, resource: b, signing: {}}}": "cannot be used for RS256",
     "services: {a: {url: 'http://x'}}\n"
     "bundles: {default: {service: a, resource: b, size_limit_bytes: 0}}": "must be from 1",
     "services: {a: {url: 'http://x'}}\nbundles: {default: {service: a, resource: b, "

@@ -8,6 +8,7 @@
 #include "aegis/policy/check.h"
 #include "aegis/policy/dialect.h"
 #include "aegis/policy/json_schema.h"
+#include "aegis/rego/compiler_tool.h"
 
 namespace aegis::app {
 namespace {
@@ -43,7 +44,8 @@ std::string CheckKeyText(std::string_view text) {
   return "is neither a PEM public key nor a reference (env:NAME, file:PATH)";
 }
 
-constexpr std::string_view kAlgorithms[] = {"ES256", "RS256", "HS256"};
+constexpr std::string_view kAlgorithms[] = {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512",
+                                            "PS256", "PS384", "PS512", "HS256", "HS384", "HS512"};
 
 constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 1024};
 constexpr Type kFlag = {.shape = Shape::kBool, .expected = "true or false"};
@@ -59,10 +61,11 @@ constexpr Type kReference = {.shape = Shape::kText,
                              .max_bytes = 4096};
 constexpr Type kAlgorithm = {
     .shape = Shape::kText, .expected = "an algorithm", .allowed = kAlgorithms};
-constexpr Type kKeyText = {.shape = Shape::kText,
-                           .expected = "a PEM public key, env:NAME or file:PATH",
-                           .schema_pattern = "^((env|file):.+|-----BEGIN PUBLIC KEY-----[\\s\\S]*)$",
-                           .max_bytes = 16'384};
+constexpr Type kKeyText = {
+    .shape = Shape::kText,
+    .expected = "a PEM public key, env:NAME or file:PATH",
+    .schema_pattern = "^((env|file):.+|-----BEGIN PUBLIC KEY-----[\\s\\S]*)$",
+    .max_bytes = 16'384};
 
 constexpr Key kBearerKeys[] = {
     {"token", &kReference, "The token; read again for each request.", true},
@@ -93,7 +96,7 @@ constexpr Type kServices = {.shape = Shape::kMap,
 
 constexpr Key kKeyKeys[] = {
     {"algorithm", &kAlgorithm, "What the key is for; the signature must agree.", true},
-    {"key", &kKeyText, "A public key in PEM, or a reference to it; a secret for HS256.", true},
+    {"key", &kKeyText, "A public key in PEM, or a reference to it; for HMAC to a secret.", true},
     {"scope", &kText, "Scope that the signature must have, unless the bundle says another."},
 };
 constexpr Type kKey = {
@@ -158,6 +161,23 @@ bool FlagOf(const Node* map, std::string_view key, bool otherwise) {
   return node == nullptr ? otherwise : node->text == "true";
 }
 
+// Plans a bundle that was built without a plan, when the Rego compiler is installed.
+Result<std::string> PlanWithTool(const rego::Bundle& bundle, std::string_view entrypoint) {
+  const std::string advice =
+      "; or build it with `opa build -t plan -e " + std::string(entrypoint) + "`";
+  if (bundle.modules.empty()) {
+    return Fail(Code::kInvalidArgument, "bundle_no_plan",
+                "the bundle has no plan, and no Rego to make one from" + advice);
+  }
+  const Result<rego::CompilerTool> tool = rego::CompilerTool::Find();
+  if (!tool) {
+    return Fail(
+        Code::kInvalidArgument, "bundle_no_plan",
+        "the bundle has no plan, and it cannot be made here: " + tool.error().message + advice);
+  }
+  return rego::PlanBundle(bundle, {std::string(entrypoint)}, *tool);
+}
+
 // Makes the Config of a document that has the right form.
 class Reader {
  public:
@@ -194,6 +214,7 @@ class Reader {
                       "there is no service '" + policy::Shorten(service_name) + "' in 'services'");
     }
     source.resource = TextOf(&bundle, "resource");
+    source.planner = PlanWithTool;
     if (bundle.Find("entrypoint") != nullptr) source.entrypoint = TextOf(&bundle, "entrypoint");
     source.persist = FlagOf(&bundle, "persist", true);
     // One source's copy on disk must not be taken for another's.
@@ -284,16 +305,14 @@ class Reader {
     if (IsReference(text.text)) material = ResolveSecret(text.text);
     if (!material) return refuse("cannot be read: " + material.error().message);
     const std::string kid(member.key);
-    if (algorithm == "HS256" && !IsReference(text.text)) {
+    const bool secret = algorithm.starts_with("HS");
+    if (secret && !IsReference(text.text)) {
       return refuse("is a secret: write env:NAME or file:PATH");
     }
-    auto key = algorithm == "HS256" ? crypto::VerificationKey::FromSecret(*material, kid)
-                                    : crypto::VerificationKey::FromPem(*material, kid);
-    if (!key) return refuse("cannot be used: " + key.error().message);
-    if (!crypto::JoseNameMatches(algorithm, key->algorithm())) {
-      return refuse("is for " + std::string(crypto::JoseName(key->algorithm())) + ", not for " +
-                    algorithm);
-    }
+    const crypto::Algorithm use = *crypto::AlgorithmFromJoseName(algorithm);
+    auto key = secret ? crypto::VerificationKey::FromSecret(*material, kid, use)
+                      : crypto::VerificationKey::FromPem(*material, kid, use);
+    if (!key) return refuse("cannot be used for " + algorithm + ": " + key.error().message);
     if (const Status added = keys.Add(*std::move(key)); !added) refuse(added.error().message);
   }
 
