@@ -33,6 +33,7 @@ struct Snapshot::Impl {
   std::string policy_version;
   std::string bundle_sha256;
   std::unique_ptr<const rego::Program> program;
+  std::string entrypoint_name;
   uint32_t entrypoint = 0;
   InputPlan input_plan;
 };
@@ -74,6 +75,7 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::FromBundle(const rego::Bundle&
   impl->tenant = options.tenant;
   impl->policy_version = bundle.manifest.revision;
   impl->bundle_sha256 = bundle.sha256;
+  impl->entrypoint_name = options.entrypoint;
   impl->entrypoint = *entrypoint;
   impl->input_plan = InputPlan::For(*impl->program, *entrypoint);
   return std::shared_ptr<const Snapshot>(new Snapshot(std::move(impl)));
@@ -82,6 +84,10 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::FromBundle(const rego::Bundle&
 const std::string& Snapshot::tenant() const { return impl_->tenant; }
 const std::string& Snapshot::policy_version() const { return impl_->policy_version; }
 const std::string& Snapshot::bundle_sha256() const { return impl_->bundle_sha256; }
+const std::string& Snapshot::entrypoint() const { return impl_->entrypoint_name; }
+bool Snapshot::HasEntrypoint(std::string_view name) const {
+  return impl_->program->FindEntrypoint(name).has_value();
+}
 
 struct Evaluator::Impl {
   Arena arena{kArenaChunkBytes, kArenaLimitBytes};
@@ -104,6 +110,16 @@ Decision Evaluator::Evaluate(const Snapshot& snapshot, const Call& call) {
       impl_->vm.Eval(*policy.program, policy.entrypoint, *input, call.time_unix_ns, arena);
   if (!document) return Failed(document.error().reason, arena);
   return TranslateDocument(*document);
+}
+
+Result<rego::Value> Evaluator::Query(const Snapshot& snapshot, std::string_view entrypoint,
+                                     rego::Value input, int64_t time_unix_ns) {
+  const Snapshot::Impl& policy = *snapshot.impl_;
+  const std::optional<uint32_t> found = policy.program->FindEntrypoint(entrypoint);
+  if (!found) {
+    return Fail(Code::kNotFound, "entrypoint_unknown", "the policy has no such entrypoint");
+  }
+  return impl_->vm.Eval(*policy.program, *found, input, time_unix_ns, impl_->arena);
 }
 
 Arena& Evaluator::arena() { return impl_->arena; }

@@ -50,6 +50,8 @@ class Snapshot {
   const std::string& tenant() const;
   const std::string& policy_version() const;  // the manifest's revision
   const std::string& bundle_sha256() const;   // lower-case hex of the bundle file
+  const std::string& entrypoint() const;      // the rule that decides: "aegis/decision"
+  bool HasEntrypoint(std::string_view name) const;
 
  private:
   friend class Evaluator;
@@ -67,6 +69,10 @@ class Evaluator {
   // The returned views live until the next Evaluate or Reset. Never fails: what goes wrong is a
   // deny with Reason::kPolicyError.
   Decision Evaluate(const Snapshot& snapshot, const Call& call);
+  // The value of another entrypoint (Snapshot::HasEntrypoint) for `input`, made by BuildQueryInput;
+  // undefined when the rule is. Errors: those of rego::Vm::Eval; entrypoint_unknown.
+  Result<rego::Value> Query(const Snapshot& snapshot, std::string_view entrypoint,
+                            rego::Value input, int64_t time_unix_ns);
   // Arena for what belongs to the call being decided (params, labels); Evaluate does not reset it.
   // At most 64 MiB; what does not fit is a deny with Reason::kPolicyError.
   Arena& arena();

@@ -62,8 +62,9 @@ void Exchange::OnHead() {
   route_ = FindRoute(head.path, &action_storage_);
   if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
   if (route_.door == Door::kNone) {
-    return AnswerProblem(404, "no_such_path",
-                         "the gateway serves /tools/<tool>/<action> and /v1/decisions");
+    return AnswerProblem(
+        404, "no_such_path",
+        "the gateway serves /tools/<tool>/<action>, /v1/decisions and /v1/data/<path>");
   }
   if (!CheckMethod()) return;
 
@@ -74,7 +75,14 @@ void Exchange::OnHead() {
   caller_ = *std::move(caller);
 
   Refusal refusal;
-  const BodyType type = ClassifyBody(head, &refusal);
+  BodyType type = ClassifyBody(head, &refusal);
+  if (route_.door == Door::kData) {
+    // OPA reads every body as JSON, whatever its type says; so do its clients rely on.
+    if (refusal.reason == "content_type") refusal = {};
+    const bool none = head.body == BodyKind::kNone ||
+                      (head.body == BodyKind::kLength && head.content_length == 0);
+    type = none ? BodyType::kNone : BodyType::kJson;
+  }
   if (refusal.status != 0) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
@@ -82,7 +90,7 @@ void Exchange::OnHead() {
     // Refused whatever it wants: the body is not worth receiving.
     return Judge(route_.tool, route_.action, {}, {});
   }
-  if (route_.door != Door::kProxy && type != BodyType::kJson) {
+  if (route_.door != Door::kProxy && route_.door != Door::kData && type != BodyType::kJson) {
     return AnswerProblem(415, "json_needed", "send a JSON object as application/json", true);
   }
   state_ = State::kReceiving;
@@ -97,7 +105,7 @@ bool Exchange::CheckMethod() {
                   "tools are called with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", true);
     return false;
   }
-  if (method == "POST") return true;
+  if (method == "POST" || (method == "GET" && route_.door == Door::kData)) return true;
   AnswerProblem(405, "method_not_allowed", "this path takes POST only", true);
   return false;
 }
@@ -118,6 +126,8 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
       return JudgeDecisionRequest();
     case Door::kDecisionResult:
       return TakeResult();
+    case Door::kData:
+      return JudgeDataRequest();
     case Door::kNone:
       return;
   }
@@ -155,6 +165,10 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
     input.door = decision::Door::kSdk;
   }
   pending_ = worker_.pipeline().Judge(input, this, &ticket_);
+  AwaitRecord();
+}
+
+void Exchange::AwaitRecord() {
   caller_ = Caller();
   if (!pending_) {
     return AnswerProblem(503, "audit_unavailable",
@@ -174,6 +188,7 @@ void Exchange::OnRecorded(bool durable) {
                          "the decision cannot be recorded, so that the call may not go on");
   }
   if (route_.door == Door::kDecision) return AnswerDecision();
+  if (route_.door == Door::kData) return AnswerData();
   if (!ticket_.proceeds) return AnswerDenied();
   Forward();
 }
@@ -329,6 +344,10 @@ void Exchange::End() {
 }
 
 void Exchange::AnswerDenied() {
+  if (route_.door == Door::kData && ticket_.reason != Reason::kTokenInvalid) {
+    return AnswerDataError(403, decision::ReasonName(ticket_.reason), ticket_.message,
+                           decision_headers_, false);
+  }
   if (ticket_.reason == Reason::kTokenInvalid) {
     return AnswerUnauthenticated(Error{Code::kUnauthenticated, "agent_unknown", ticket_.message},
                                  true);
@@ -374,6 +393,9 @@ void Exchange::AnswerUnauthenticated(const Error& error, bool recorded) {
   }
   headers.append(kCrlf);
   if (recorded) headers.append(decision_headers_);
+  if (route_.door == Door::kData) {
+    return AnswerDataError(401, error.reason, error.message, headers, false);
+  }
   Connection::Answer answer;
   answer.status = 401;
   answer.content_type = "application/problem+json";
@@ -384,12 +406,17 @@ void Exchange::AnswerUnauthenticated(const Error& error, bool recorded) {
 
 void Exchange::AnswerProblem(int status, std::string_view reason, std::string_view detail,
                              bool close) {
+  const bool decided = state_ == State::kRecording || state_ == State::kForwarding;
+  if (route_.door == Door::kData) {
+    std::string headers = decided ? decision_headers_ : std::string();
+    if (status == 503) headers.append("Retry-After: 1\r\n");
+    return AnswerDataError(status, reason, detail, headers, close);
+  }
   text_.clear();
   Problem problem;
   problem.status = status;
   problem.reason = reason;
   problem.detail = detail;
-  const bool decided = state_ == State::kRecording || state_ == State::kForwarding;
   if (decided) problem.decision_id = ticket_.id.text();
   AppendProblem(problem, text_);
   Connection::Answer answer;

@@ -59,8 +59,16 @@ class Exchange final : private RecordWaiter, private RelayClient {
   bool CheckMethod();
   void Judge(std::string_view tool, std::string_view action, rego::Value params,
              std::string_view session);
+  // After `pending_` was set by the pipeline.
+  void AwaitRecord();
   void JudgeToolCall(BodyType type);
   void JudgeDecisionRequest();
+  void JudgeDataRequest();
+  // Of a data request, whose input is `input`.
+  void JudgeDataDecision(rego::Value input);
+  void AnswerData();
+  void AnswerDataError(int status, std::string_view reason, std::string_view detail,
+                       std::string_view headers, bool close);
   void TakeResult();
   void Forward();
   void BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length, bool has_length);
@@ -91,6 +99,14 @@ class Exchange final : private RecordWaiter, private RelayClient {
   std::string decision_headers_;
   std::string upstream_head_;
   std::string text_;  // bodies of own answers
+  // What a data request asked for.
+  struct DataRequest {
+    bool decides = false;    // the path is that of the decision
+    bool pretty = false;     // the answer is to be indented
+    bool has_input = false;  // else a warning goes with the answer
+    std::string input;       // of a GET: the parameter, decoded
+    Pipeline::QueryAnswer answer;
+  } data_;
 };
 
 }  // namespace aegis::gateway

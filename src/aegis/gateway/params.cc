@@ -213,6 +213,13 @@ bool ParsePairs(std::string_view text, Arena& arena, Pairs* pairs, Refusal* refu
 
 }  // namespace
 
+bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal) {
+  if (!HasFoldedDuplicate(params, arena)) return true;
+  *refusal = {400, "ambiguous_params",
+              "two names of one JSON object differ in case only; tools read that in two ways"};
+  return false;
+}
+
 BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
   std::string_view content_type;
   int types = 0;
@@ -300,11 +307,7 @@ rego::Value BuildParams(BodyType type, std::string_view body, std::string_view q
       *refusal = {400, "params_not_object", "the JSON body of a call must be an object"};
       return {};
     }
-    if (HasFoldedDuplicate(*value, arena)) {
-      *refusal = {400, "ambiguous_params",
-                  "two names of one JSON object differ in case only; tools read that in two ways"};
-      return {};
-    }
+    if (!CheckNames(*value, arena, refusal)) return {};
     params = *value;
   }
   if (type == BodyType::kUndeclared) {

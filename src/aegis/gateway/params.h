@@ -57,4 +57,7 @@ Looks LookAtBody(std::string_view start);
 rego::Value BuildParams(BodyType type, std::string_view body, std::string_view query, Arena& arena,
                         Refusal* refusal);
 
+// Whether no two names of one object in `params` differ in case only. `*refusal` is set if not.
+bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal);
+
 }  // namespace aegis::gateway

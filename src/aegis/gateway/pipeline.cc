@@ -2,6 +2,7 @@
 
 #include "aegis/audit/record.h"
 #include "aegis/base/text.h"
+#include "aegis/decision/query.h"
 #include "aegis/rego/value.h"
 
 namespace aegis::gateway {
@@ -12,6 +13,9 @@ using decision::Reason;
 using net::FieldId;
 
 constexpr std::string_view kTokenField = "x-aegis-token";
+// No tool can have this name.
+constexpr std::string_view kQueryTool = "opa:data";
+constexpr size_t kMaxResultBytes = size_t{8} << 20;
 
 decision::Decision Deny(Reason reason, std::string_view message) {
   decision::Decision out;
@@ -120,16 +124,19 @@ Result<Caller> Pipeline::Authenticate(const Credential& credential) {
   return caller;
 }
 
-decision::Decision Pipeline::Decide(const Input& input, int64_t now_ns) {
-  if (!input.caller->agent) {
+std::optional<decision::Decision> Pipeline::DecideAlone(const Caller& caller) const {
+  if (!caller.agent) {
     return Deny(Reason::kTokenInvalid, "the agent of the token is not registered");
   }
-  if (input.caller->agent->suspended) {
-    return Deny(Reason::kAgentSuspended, "the agent is suspended");
-  }
+  if (caller.agent->suspended) return Deny(Reason::kAgentSuspended, "the agent is suspended");
   if (!state_->snapshot) {
     return Deny(Reason::kNoPolicy, "no policy has been published for this tenant");
   }
+  return std::nullopt;
+}
+
+decision::Decision Pipeline::Decide(const Input& input, int64_t now_ns) {
+  if (auto decision = DecideAlone(*input.caller)) return *decision;
   decision::Call call;
   call.principal = input.caller->principal.get();
   call.agent_labels = Labels(*input.caller->agent, arena());
@@ -157,19 +164,72 @@ RecordSlot* Pipeline::Judge(const Input& input, RecordWaiter* waiter, Ticket* ti
   const int64_t now_ns = options_.clock->UnixNanos();
   const int64_t begin = options_.clock->MonotonicNanos();
   decision::Decision decision = Decide(input, now_ns);
-  const int64_t end = options_.clock->MonotonicNanos();
-  metrics_.decision_duration.Observe(end - begin);
+  metrics_.decision_duration.Observe(options_.clock->MonotonicNanos() - begin);
 
   // What policy asks for and this version cannot do must not be left undone.
   if (decision.outcome == Outcome::kSanitize) {
     decision =
         Deny(Reason::kPolicyError, "the policy asks for sanitising, which is not supported yet");
   }
+  return Record(input, decision, now_ns, waiter, ticket);
+}
+
+decision::Decision Pipeline::Evaluate(const QueryInput& input, int64_t now_ns,
+                                      QueryAnswer* answer) {
+  if (auto decision = DecideAlone(*input.caller)) return *decision;
+  decision::Call call;
+  call.principal = input.caller->principal.get();
+  call.agent_labels = Labels(*input.caller->agent, arena());
+  call.door = decision::Door::kSdk;
+  call.time_unix_ns = now_ns;
+  const auto failed = [&](std::string_view reason) {
+    answer->error = reason;
+    return Deny(Reason::kPolicyError, "the policy could not be evaluated");
+  };
+  if (call.agent_labels.is_undefined() && !input.caller->agent->labels.empty()) {
+    return failed("call_too_large");
+  }
+  const auto built = decision::BuildQueryInput(call, input.input, arena());
+  if (!built) return failed(built.error().reason);
+  const auto value = evaluator_.Query(*state_->snapshot, input.path, *built, now_ns);
+  if (!value) return failed(value.error().reason);
+  if (!value->is_undefined()) {
+    if (!decision::JsonFits(*value, kMaxResultBytes)) return failed("result_too_large");
+    rego::AppendJson(*value, answer->result);
+  }
+  decision::Decision decision;
+  decision.outcome = Outcome::kAllow;
+  decision.reason = Reason::kAllowed;
+  return decision;
+}
+
+RecordSlot* Pipeline::Query(const QueryInput& query, RecordWaiter* waiter, Ticket* ticket,
+                            QueryAnswer* answer) {
+  const int64_t now_ns = options_.clock->UnixNanos();
+  const int64_t begin = options_.clock->MonotonicNanos();
+  answer->result.clear();
+  answer->error = {};
+  const decision::Decision decision = Evaluate(query, now_ns, answer);
+  metrics_.decision_duration.Observe(options_.clock->MonotonicNanos() - begin);
+  Input input;
+  input.caller = query.caller;
+  input.door = decision::Door::kSdk;
+  input.is_query = true;
+  input.tool = kQueryTool;
+  input.action = query.path;
+  input.params = query.input;
+  return Record(input, decision, now_ns, waiter, ticket);
+}
+
+RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decision, int64_t now_ns,
+                             RecordWaiter* waiter, Ticket* ticket) {
   const bool allowed = decision.outcome == Outcome::kAllow;
   // Who calls is never a matter of trying out a policy.
   const bool is_identity =
       decision.reason == Reason::kAgentSuspended || decision.reason == Reason::kTokenInvalid;
-  const bool shadow = !is_identity && (options_.shadow || decision.mode == decision::Mode::kShadow);
+  // Nor can a question that has no answer be let pass.
+  const bool shadow = !is_identity && !input.is_query &&
+                      (options_.shadow || decision.mode == decision::Mode::kShadow);
   ticket->outcome = decision.outcome;
   ticket->reason = decision.reason;
   ticket->proceeds = allowed || shadow;
@@ -208,7 +268,7 @@ RecordSlot* Pipeline::Judge(const Input& input, RecordWaiter* waiter, Ticket* ti
   record.rule = decision.rule;
   record.policy_version = ticket->policy_version;
   if (state_->snapshot) record.bundle_sha256 = state_->snapshot->bundle_sha256();
-  record.latency_us = (end - ticket->started_ns) / 1000;
+  record.latency_us = (options_.clock->MonotonicNanos() - ticket->started_ns) / 1000;
 
   RecordSlot* slot = recorder_.Take();
   audit::Render(record, slot->record);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,12 +86,29 @@ class Pipeline {
     rego::Value params;  // object in arena(); undefined when a suspended agent's call was not read
     const net::RequestHead* head = nullptr;  // nullptr: not an HTTP call to a tool
     std::string_view session;
+    bool is_query = false;  // Query's own
   };
   // Decides the call and hands its record over. Then `waiter` is told when the record is durable,
   // and only then may the call go on or its denial be answered. Returns the slot, so that the
   // waiter can withdraw (slot->waiter = nullptr); nullptr: the record cannot be written, the call
   // must be refused (503).
   RecordSlot* Judge(const Input& input, RecordWaiter* waiter, Ticket* ticket);
+
+  // A query of another entrypoint than the decision, by an agent. What the record says: that the
+  // agent asked (tool "opa:data", action the path, params_hash of its input) and, as outcome, that
+  // it was answered; what the answer means is between the agent and the policy.
+  struct QueryInput {
+    const Caller* caller = nullptr;
+    std::string_view path;  // "example/allow"; must be an entrypoint, unless there is no policy
+    rego::Value input;      // as sent, in arena(); undefined: none
+  };
+  struct QueryAnswer {
+    std::string result;      // JSON; empty: undefined
+    std::string_view error;  // why there is none, an evaluation error's reason; empty: no error
+  };
+  // As Judge; the ticket proceeds when there is an answer.
+  RecordSlot* Query(const QueryInput& input, RecordWaiter* waiter, Ticket* ticket,
+                    QueryAnswer* answer);
 
   // What became of the call of decision `decision_id`; nobody waits for this record. `error`:
   // static; empty: none.
@@ -107,7 +125,12 @@ class Pipeline {
   const Clock& clock() const { return *options_.clock; }
 
  private:
+  // What is decided whatever the policy says: nullopt when the policy is to be asked.
+  std::optional<decision::Decision> DecideAlone(const Caller& caller) const;
   decision::Decision Decide(const Input& input, int64_t now_ns);
+  decision::Decision Evaluate(const QueryInput& input, int64_t now_ns, QueryAnswer* answer);
+  RecordSlot* Record(const Input& input, const decision::Decision& decision, int64_t now_ns,
+                     RecordWaiter* waiter, Ticket* ticket);
 
   Options options_;
   Recorder& recorder_;

@@ -1,5 +1,7 @@
 #include "aegis/gateway/route.h"
 
+#include <algorithm>
+
 #include "aegis/net/http1_grammar.h"
 
 namespace aegis::gateway {
@@ -8,6 +10,7 @@ namespace {
 constexpr std::string_view kTools = "/tools/";
 constexpr std::string_view kDecisions = "/v1/decisions";
 constexpr std::string_view kResult = "/result";
+constexpr std::string_view kData = "/v1/data";
 
 }  // namespace
 
@@ -43,6 +46,15 @@ Route FindRoute(std::string_view path, std::string* storage) {
     } else {
       *storage = net::PercentDecode(action, false).value_or(std::string());
       route.action = *storage;
+    }
+    return route;
+  }
+  if (path.starts_with(kData) && (path.size() == kData.size() || path[kData.size()] == '/')) {
+    route.door = Door::kData;
+    route.data_path = path.substr(std::min(path.size(), kData.size() + 1));
+    if (route.data_path.find('%') != std::string_view::npos) {
+      *storage = net::PercentDecode(route.data_path, false).value_or(std::string());
+      route.data_path = *storage;
     }
     return route;
   }

@@ -12,6 +12,7 @@ enum class Door : uint8_t {
   kProxy,           // /tools/<tool>/<action>[/...]
   kDecision,        // /v1/decisions
   kDecisionResult,  // /v1/decisions/<id>/result
+  kData,            // /v1/data[/<path>], as OPA's
 };
 
 struct Route {
@@ -20,10 +21,11 @@ struct Route {
   std::string_view rest;         // kProxy: what is behind "/tools/<tool>", with its '/', as sent
   std::string_view action;       // kProxy: first segment of the rest, percent-decoded
   std::string_view decision_id;  // kDecisionResult
+  std::string_view data_path;    // kData: "aegis/decision", percent-decoded
   std::string_view error;        // why the path is refused (400); static; empty: it is fine
 };
 
-// Views are into `path`, and into `storage` when the action had to be decoded.
+// Views are into `path`, and into `storage` when the action or the data path had to be decoded.
 Route FindRoute(std::string_view path, std::string* storage);
 
 }  // namespace aegis::gateway
