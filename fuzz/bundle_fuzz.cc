@@ -1,6 +1,6 @@
 // Bundles: no input may crash the reader or pass its limits; what is read can be written and read
-// again with the same content. Half of the inputs are taken as tar bytes, since a fuzzer makes no
-// gzip checksums.
+// again with the same content; deltas change all or nothing; protobuf becomes JSON. Some of the
+// inputs are taken as tar bytes, since a fuzzer makes no gzip checksums.
 #include <zlib.h>
 
 #include <algorithm>
@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "aegis/base/arena.h"
+#include "aegis/json/tree.h"
 #include "aegis/rego/bundle.h"
 #include "aegis/rego/bundle_archive.h"
+#include "aegis/rego/bundle_proto.h"
 #include "aegis/rego/signature.h"
 
 namespace {
@@ -64,11 +67,42 @@ const BundleVerifier& Verifier() {
   return *verifier;
 }
 
+// The text before the first line feed is data, the rest a patch of it.
+int CheckDelta(const std::string& text) {
+  const size_t end = std::min(text.find('\n'), text.size());
+  Bundle base, delta;
+  base.data_json = text.substr(0, end);
+  delta.patch_json = text.substr(std::min(end + 1, text.size()));
+  const std::string before = base.data_json;
+  if (!aegis::rego::ApplyDelta(delta, base, 1 << 20)) {
+    if (base.data_json != before) std::abort();
+    return 0;
+  }
+  aegis::Arena arena;
+  if (!aegis::json::ParseTree(base.data_json, arena, {.max_bytes = 1 << 20, .max_depth = 1024})) {
+    std::abort();
+  }
+  return 0;
+}
+
+// What is taken for a plan or a manifest becomes JSON within the limit.
+int CheckProto(const std::string& bytes) {
+  constexpr size_t kMaxJson = 1 << 16;
+  for (const auto& json : {aegis::rego::PlanJsonFromProto(bytes, kMaxJson),
+                           aegis::rego::ManifestJsonFromProto(bytes, kMaxJson)}) {
+    aegis::Arena arena;
+    if (json && !aegis::json::ParseTree(*json, arena, {.max_bytes = 1 << 24, .max_depth = 4096})) {
+      std::abort();
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  const uint8_t kind = data[0] % 4;
+  const uint8_t kind = data[0] % 6;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (kind == 3) {
     // The signature document alone.
@@ -77,6 +111,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)aegis::rego::CanonicalStructuredFile(bytes);
     return 0;
   }
+  if (kind == 4) return CheckDelta(bytes);
+  if (kind == 5) return CheckProto(bytes);
   if (kind != 0) {
     MendChecksums(bytes);
     bytes = Gzip(std::move(bytes));

@@ -6,12 +6,15 @@
 #include "aegis/rego/bundle_archive.h"
 #include "aegis/rego/bundle_data.h"
 #include "aegis/rego/bundle_delta.h"
+#include "aegis/rego/bundle_proto.h"
 
 namespace aegis::rego {
 namespace {
 
 constexpr std::string_view kManifestFile = ".manifest";
+constexpr std::string_view kManifestProtoFile = ".manifest.pb";
 constexpr std::string_view kPlanFile = "plan.json";
+constexpr std::string_view kPlanProtoFile = "plan.pb";
 constexpr std::string_view kDataFile = "data.json";
 constexpr std::string_view kPatchFile = "patch.json";
 
@@ -27,10 +30,8 @@ Status CheckKind(std::string_view name) {
   if (base == "data.yaml" || base == "data.yml") {
     return Unsupported(std::string(name) + ": YAML data is not supported; make it data.json");
   }
-  if (base == "plan.pb" || name.ends_with(".manifest.pb")) {
-    return Unsupported(std::string(name) + ": protobuf bundles are not supported; build with JSON");
-  }
   if ((name.ends_with(kManifestFile) && name != kManifestFile) ||
+      (name.ends_with(kManifestProtoFile) && name != kManifestProtoFile) ||
       (base == kSignaturesFile && name != kSignaturesFile) ||
       (base == kPatchFile && name != kPatchFile)) {
     return Fail(
@@ -63,11 +64,21 @@ std::string ContentSha256(std::span<const BundleFile> sorted) {
   return crypto::Sha256Hex(list);
 }
 
+// OPA refuses bundles that hold a thing in both forms.
+Status RefuseBoth(std::span<const BundleFile> files, std::string_view json,
+                  std::string_view proto) {
+  if (Find(files, json) == nullptr || Find(files, proto) == nullptr) return Ok();
+  return Fail(Code::kInvalidArgument, "bundle_malformed",
+              "the bundle holds both " + std::string(json) + " and " + std::string(proto));
+}
+
 // A delta bundle is a patch and a manifest.
 Status CheckDelta(std::span<const BundleFile> files) {
   for (const BundleFile& file : files) {
-    if (file.name == kPatchFile || file.name == kManifestFile || file.name == kSignaturesFile)
+    if (file.name == kPatchFile || file.name == kManifestFile || file.name == kManifestProtoFile ||
+        file.name == kSignaturesFile) {
       continue;
+    }
     return Fail(Code::kInvalidArgument, "bundle_malformed",
                 "a delta bundle holds patch.json and .manifest only, this one also " + file.name);
   }
@@ -101,8 +112,16 @@ Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier
     AEGIS_TRY(bundle.key_id, VerifyBundleFiles(signatures->content, files, *verifier));
     bundle.verified = true;
   }
+  AEGIS_RETURN_IF_ERROR(RefuseBoth(files, kManifestFile, kManifestProtoFile));
+  AEGIS_RETURN_IF_ERROR(RefuseBoth(files, kPlanFile, kPlanProtoFile));
   if (const BundleFile* manifest = Find(files, kManifestFile)) {
     AEGIS_TRY(bundle.manifest, ParseManifest(manifest->content));
+  } else if (const BundleFile* proto = Find(files, kManifestProtoFile)) {
+    AEGIS_TRY(const std::string json, ManifestJsonFromProto(proto->content, limits.max_file_bytes));
+    AEGIS_TRY(bundle.manifest, ParseManifest(json));
+  }
+  if (const BundleFile* proto = Find(files, kPlanProtoFile)) {
+    AEGIS_TRY(bundle.plan_json, PlanJsonFromProto(proto->content, limits.max_file_bytes));
   }
   std::vector<BundleFile*> data_files;
   for (BundleFile& file : files) {

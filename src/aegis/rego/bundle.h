@@ -45,7 +45,7 @@ struct Manifest {
 struct Bundle {
   Manifest manifest;
   std::string data_json;            // all data files as one object; "{}" when there is none
-  std::string plan_json;            // empty: the bundle has no plan (built without `-t plan`)
+  std::string plan_json;            // also of plan.pb; empty: no plan (built without `-t plan`)
   std::vector<BundleFile> modules;  // *.rego
   std::vector<BundleFile> files;    // all others as they came, .manifest among them; sorted by name
   std::string patch_json;           // not empty: a delta bundle, which has this and a manifest only
@@ -59,8 +59,8 @@ struct Bundle {
 // Reads a bundle. With a `verifier` the bundle must be signed, by one of its keys and over exactly
 // the files that are there; without one a signature is not looked at. Errors: bundle_malformed (not
 // gzip/tar, truncated, trailing bytes, bad JSON), bundle_too_large, bundle_name (absolute, "..",
-// duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported (YAML data,
-// protobuf), bundle_unsigned (a delta bundle among them, which cannot be signed), bundle_signature.
+// duplicate, not UTF-8), bundle_entry_type (links, devices), bundle_unsupported (YAML data),
+// bundle_unsigned (a delta bundle among them, which cannot be signed), bundle_signature.
 Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier,
                           const BundleLimits& limits = {});
 
