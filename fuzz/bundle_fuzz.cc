@@ -1,6 +1,6 @@
 // Bundles: no input may crash the reader or pass its limits; what is read can be written and read
-// again with the same content; deltas change all or nothing; protobuf becomes JSON. Some of the
-// inputs are taken as tar bytes, since a fuzzer makes no gzip checksums.
+// again with the same content; a delta changes all or nothing; protobuf becomes JSON. Some inputs
+// are taken as tar bytes, since a fuzzer makes no gzip checksums.
 #include <zlib.h>
 
 #include <algorithm>
