@@ -54,6 +54,10 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::Load(std::string_view bytes,
 
 Result<std::shared_ptr<const Snapshot>> Snapshot::FromBundle(const rego::Bundle& bundle,
                                                              const Options& options) {
+  if (!bundle.patch_json.empty()) {
+    return Fail(Code::kFailedPrecondition, "bundle_delta",
+                "a delta bundle is no policy of its own; it changes one that is in force");
+  }
   std::string planned;
   if (bundle.plan_json.empty()) {
     if (!options.planner) {

@@ -42,7 +42,7 @@ class Snapshot {
   static Result<std::shared_ptr<const Snapshot>> Load(std::string_view bundle,
                                                       const Options& options);
   // Of a bundle that was read, checked and put together before. Errors: those of
-  // rego::Program::Load and of the planner; bundle_no_plan, bundle_no_entrypoint.
+  // rego::Program::Load and of the planner; bundle_no_plan, bundle_no_entrypoint, bundle_delta.
   static Result<std::shared_ptr<const Snapshot>> FromBundle(const rego::Bundle& bundle,
                                                             const Options& options);
   ~Snapshot();

@@ -135,6 +135,8 @@ Result<Bundle> ReadBundle(std::string_view bytes, const BundleVerifier* verifier
       bundle.plan_json = std::move(file.content);
     } else if (file.name == kPatchFile) {
       bundle.patch_json = std::move(file.content);
+    } else if (file.name == kPlanProtoFile || file.name == kManifestProtoFile) {
+      continue;  // read above; whoever writes the bundle again writes them as JSON
     } else if (BaseName(file.name) != kDataFile) {
       bundle.files.push_back(std::move(file));
     }

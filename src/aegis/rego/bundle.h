@@ -47,9 +47,10 @@ struct Bundle {
   std::string data_json;            // all data files as one object; "{}" when there is none
   std::string plan_json;            // also of plan.pb; empty: no plan (built without `-t plan`)
   std::vector<BundleFile> modules;  // *.rego
-  std::vector<BundleFile> files;    // all others as they came, .manifest among them; sorted by name
-  std::string patch_json;           // not empty: a delta bundle, which has this and a manifest only
-  std::string sha256;               // lower-case hex of the bundle file
+  std::vector<BundleFile> files;  // all others as they came, .manifest among them; sorted by name;
+                                  // not the protobuf forms
+  std::string patch_json;         // not empty: a delta bundle, which has this and a manifest only
+  std::string sha256;             // lower-case hex of the bundle file
   // Of the files without their signature and packing: bundles that say the same have the same.
   std::string content_sha256;
   bool verified = false;  // its signature was checked

@@ -129,6 +129,7 @@ TEST(BundleProto, Bundles) {
   ASSERT_TRUE(bundle.has_value()) << bundle.error().message;
   EXPECT_EQ(bundle->manifest.revision, "r9");
   EXPECT_EQ(bundle->manifest.roots, std::vector<std::string>{""});
+  EXPECT_TRUE(bundle->files.empty());
   EXPECT_EQ(bundle->plan_json, *PlanJsonFromProto(plan, 1 << 20));
   EXPECT_EQ(read({{"plan.pb", plan}, {"plan.json", "{}"}}).error().reason, "bundle_malformed");
   EXPECT_EQ(read({{".manifest.pb", ""}, {".manifest", "{}"}}).error().reason, "bundle_malformed");
