@@ -83,8 +83,9 @@ TEST_F(DataDoorTest, TheDecisionGoesThroughThePipeline) {
   std::string answer = Post("/v1/data/aegis/decision", R"({"input":{"tool":"payments",
       "action":"create_payment","params":{"amount":10},"session":{"id":"s-1"}}})");
   EXPECT_EQ(StatusOf(answer), 200) << answer;
-  EXPECT_NE(Body(answer).find(R"({"result":{"message":"","outcome":"allow","reason":"allowed")"),
-            std::string::npos)
+  EXPECT_NE(
+      Body(answer).find(R"({"result":{"message":"allowed","outcome":"allow","reason":"allowed")"),
+      std::string::npos)
       << answer;
   EXPECT_NE(HeaderOf(answer, "X-Aegis-Decision-Id"), "");
   const std::string record = LastRecord(1);
@@ -129,7 +130,8 @@ TEST_F(DataDoorTest, OtherEntrypointsAreAnsweredAsOpaDoes) {
   UseEchoPolicy();
   EXPECT_EQ(Body(Post("/v1/data/ex/ask", R"({"input":[1,"a"]})")), "{\"result\":[1,\"a\"]}\n");
   const std::string record = LastRecord(1);
-  EXPECT_NE(record.find(R"("tool":"opa:data","action":"ex/ask")"), std::string::npos) << record;
+  EXPECT_NE(record.find(R"("tool":"opa:data")"), std::string::npos) << record;
+  EXPECT_NE(record.find(R"("action":"ex/ask")"), std::string::npos) << record;
   EXPECT_NE(record.find(R"("params_hash":"sha256:)"), std::string::npos) << record;
   EXPECT_EQ(Body(Post("/v1/data/ex/ask", R"({"input":null})")), "{\"result\":null}\n");
   EXPECT_EQ(Body(Post("/v1/data/ex/gone", R"({"input":1})")), "{}\n");
@@ -140,15 +142,18 @@ TEST_F(DataDoorTest, OtherEntrypointsAreAnsweredAsOpaDoes) {
             R"({"warning":{"code":"api_usage_warning","message":"'input' key missing from the)"
             " request\"}}\n");
   EXPECT_EQ(Body(Get("/v1/data/ex/ask?input=%5B1%2C%22a+b%22%5D")), "{\"result\":[1,\"a b\"]}\n");
-  EXPECT_EQ(Body(Get("/v1/data/ex/ask?input=1&pretty&input=%5B%7B%22a%22:%5B%5D%7D%5D&x")),
-            "{\n  \n  \"result\": [\n    {\n      \"a\": []\n    }\n  ]\n}\n");
+  const std::string pretty =
+      Get("/v1/data/ex/ask?input=1&pretty&input=%5B%7B%22a%22:%5B%5D%7D%5D&x");
+  EXPECT_TRUE(BodyOf(pretty).starts_with("{\n  \"decision_id\": \"")) << pretty;
+  EXPECT_TRUE(pretty.ends_with("\",\n  \"result\": [\n    {\n      \"a\": []\n    }\n  ]\n}\n"))
+      << pretty;
   const std::string failed = Post("/v1/data/ex/fail", R"({"input":1})");
   EXPECT_EQ(StatusOf(failed), 500);
   EXPECT_EQ(BodyOf(failed),
             R"({"code":"internal_error","message":"error(s) occurred while evaluating query",)"
             R"("errors":[{"code":"eval_conflict_error","message":"error(s) occurred while )"
             "evaluating query\"}]}\n");
-  EXPECT_NE(LastRecord(9).find(R"("reason":"policy_error")"), std::string::npos);
+  EXPECT_NE(LastRecord(7).find(R"("reason":"policy_error")"), std::string::npos);
 }
 
 TEST_F(DataDoorTest, AnswersOnlyWhatIsDurable) {
