@@ -34,6 +34,8 @@ bool IsEndOf(std::string_view text, std::string_view type) {
 std::optional<PemBlock> ReadBlock(std::string_view text, size_t end) {
   const std::string_view whole = text;
   std::string_view type = TakeLine(text);
+  // Of a line that ends behind "BEGIN " the space is gone.
+  if (type.size() < kBegin.size()) return std::nullopt;
   type.remove_prefix(kBegin.size());
   if (!type.ends_with(kDashes)) return std::nullopt;
   type.remove_suffix(kDashes.size());

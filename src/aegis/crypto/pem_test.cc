@@ -35,6 +35,7 @@ TEST(Pem, BlocksAsGoReadsThem) {
       {"-----BEGIN A-----\nYQ==\n-----END A-----x\n",
        "-----BEGIN A-----\nYQ==\n-----END A-----x\n"},
       {"-----BEGIN A\nYQ==\n-----END A-----\n", "-----BEGIN A\nYQ==\n-----END A-----\n"},
+      {"-----BEGIN \nYQ==\n-----END A-----\n", "-----BEGIN \nYQ==\n-----END A-----\n"},
   };
   for (const auto& [text, blocks] : kCases) EXPECT_EQ(Blocks(text), blocks) << text;
 }
