@@ -112,7 +112,10 @@ class Vm::Machine {
     undo_.clear();
     scope_ = ++next_scope_;
     steps_left_ = options_.max_steps;
-    if (memo_.size() < code_->functions.size()) memo_.resize(code_->functions.size());
+    if (memo_.size() < code_->functions.size()) {
+      memo_.resize(code_->functions.size());
+      call_memo_.resize(code_->functions.size() * kCallMemos);
+    }
 
     const Function& function = code_->functions[code_->entrypoints[entrypoint].function];
     if (function.registers > options_.max_registers) return Fail(TooDeep(function));
@@ -312,9 +315,24 @@ class Vm::Machine {
     memo = {scope_, input, data, result};
   }
 
+  // What functions of one more argument gave in this scope, a few for each: rules that go over the
+  // same rows ask the same again. An argument is known by where it is.
+  struct CallMemo {
+    uint64_t scope = 0;
+    Value input;
+    Value data;
+    Value argument;
+    Value result;
+  };
+  static constexpr size_t kCallMemos = 4;
+  CallMemo& CallMemoOf(size_t function, Value argument) {
+    const uint64_t mixed = (argument.bits() ^ argument.head()) * 0x9e3779b97f4a7c15;
+    return call_memo_[function * kCallMemos + (mixed >> 62)];
+  }
+
   // Sets up the frame of a call; nullptr after setting error_.
-  Value* Enter(const Op* call, const Function& callee, Value* registers, const int32_t* operands,
-               size_t count, bool memoize) {
+  [[gnu::always_inline]] Value* Enter(const Op* call, const Function& callee, Value* registers,
+                                      const int32_t* operands, size_t count, bool memoize) {
     Value* const frame = registers + function_->registers;
     if (frames_.size() >= options_.max_call_depth ||
         callee.registers > static_cast<size_t>(stack_.get() + options_.max_registers - frame)) {
@@ -358,6 +376,7 @@ class Vm::Machine {
   std::unique_ptr<Value, FreeStack> stack_;
   std::vector<Frame> frames_;
   std::vector<Memo> memo_;
+  std::vector<CallMemo> call_memo_;
   std::vector<Scope> scopes_;
   std::vector<Undo> undo_;
   std::string dynamic_key_;
@@ -608,8 +627,17 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       case OpCode::kCall: {
         const Function& callee = code_->functions[op->extra];
         const int32_t* const operands = code_->args.data() + op->a;
-        const bool memoize = op->count == 2;
-        if (memoize) {
+        const bool memoize = op->count == 2 || op->count == 3;
+        if (op->count == 3) {
+          const CallMemo& memo = CallMemoOf(op->extra, get(operands[2]));
+          if (memo.scope == scope_ && memo.argument.IsSame(get(operands[2])) &&
+              memo.input.IsSame(get(operands[0])) && memo.data.IsSame(get(operands[1]))) {
+            registers[op->c] = memo.result;
+            if (memo.result.is_undefined()) break;
+            ++op;
+            continue;
+          }
+        } else if (memoize) {
           const Memo& memo = memo_[op->extra];
           if (memo.scope == scope_ && memo.input.IsSame(get(operands[0])) &&
               memo.data.IsSame(get(operands[1]))) {
@@ -662,7 +690,13 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           const auto outer = [&](int32_t operand) {
             return (operand >= 0 ? frame.registers : constants)[operand];
           };
-          Memoize(*function_, outer(operands[0]), outer(operands[1]), result);
+          if (frame.call->count == 3) {
+            const Value argument = outer(operands[2]);
+            CallMemoOf(frame.call->extra, argument) = {scope_, outer(operands[0]),
+                                                       outer(operands[1]), argument, result};
+          } else {
+            Memoize(*function_, outer(operands[0]), outer(operands[1]), result);
+          }
         }
         function_ = frame.function;
         registers = frame.registers;
