@@ -26,11 +26,17 @@ class BuiltinCaches {
   // the next call.
   template <typename Translate>
   const RE2* Pattern(std::string_view key, Translate translate, std::string& problem) {
-    Slot& slot = slots_[internal::HashString(key) % kSlots];
-    if (slot.expression == nullptr || slot.key != key) {
-      slot.expression = Compile(translate());
-      slot.key = key;
+    Set& set = sets_[internal::HashString(key) % kSets];
+    size_t way = 0;
+    while (way < kWays && (set.slots[way].expression == nullptr || set.slots[way].key != key)) {
+      ++way;
     }
+    if (way == kWays) {
+      way = set.next++ % kWays;
+      set.slots[way].expression = Compile(translate());
+      set.slots[way].key = key;
+    }
+    const Slot& slot = set.slots[way];
     if (slot.expression->ok()) return slot.expression.get();
     problem = slot.expression->error();
     return nullptr;
@@ -46,13 +52,19 @@ class BuiltinCaches {
 
  private:
   // Together with the memory of one pattern this bounds what hostile patterns can take.
-  static constexpr size_t kSlots = 256;
+  static constexpr size_t kSets = 64;
+  // Patterns that meet in a set do not drive each other out.
+  static constexpr size_t kWays = 4;
   static constexpr size_t kMaxZones = 1024;
   static constexpr int64_t kPatternBytes = 1 << 20;
 
   struct Slot {
     std::string key;
     std::unique_ptr<RE2> expression;
+  };
+  struct Set {
+    std::array<Slot, kWays> slots;
+    size_t next = 0;  // the one that is replaced next
   };
 
   // Schemas of longer texts are not kept.
@@ -65,7 +77,7 @@ class BuiltinCaches {
 
   static std::unique_ptr<RE2> Compile(const std::string& pattern);
 
-  std::array<Slot, kSlots> slots_;
+  std::array<Set, kSets> sets_;
   std::unordered_map<std::string, absl::TimeZone> zones_;
   TokenCache tokens_;
   std::array<SchemaSlot, kSchemaSlots> schemas_;
