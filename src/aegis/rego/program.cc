@@ -83,7 +83,6 @@ Result<std::unique_ptr<const Program>> Program::Load(std::string_view plan_json,
   }
   internal::MakeShareable(code.data);
   AEGIS_RETURN_IF_ERROR(internal::Lower(policy, arena, pool, limits, code));
-  for (const Value constant : code.constants) internal::MakeShareable(constant);
   WarmTimeZones(code);
   return std::unique_ptr<const Program>(std::move(program));
 }

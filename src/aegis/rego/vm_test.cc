@@ -296,6 +296,48 @@ TEST_F(VmTest, MemoKeepsWorkLinear) {
   EXPECT_EQ(Run(Plan({}, rules, {Call("r40", {L(0), L(1)}, 2)}, 2)), "true");
 }
 
+// Functions of one argument too: f40(x) asks f39(x) twice, and so on.
+TEST_F(VmTest, FunctionsRememberTheirArgument) {
+  std::vector<Function> functions;
+  functions.push_back({"f0",
+                       {0, 1, 3},
+                       {Block({Dot(L(3), S(0), 4), AssignOnce(L(4), 2)}), Block({Return(2)})},
+                       "null"});
+  for (int i = 1; i <= 40; ++i) {
+    const std::string below = "f" + std::to_string(i - 1);
+    functions.push_back({"f" + std::to_string(i),
+                         {0, 1, 3},
+                         {Block({Call(below, {L(0), L(1), L(3)}, 4),
+                                 Call(below, {L(0), L(1), L(3)}, 5), AssignOnce(L(5), 2)}),
+                          Block({Return(2)})},
+                         "null"});
+  }
+  EXPECT_EQ(Run(Plan({"a"}, functions, {Call("f40", {L(0), L(1), L(0)}, 2)}, 2), R"({"a":7})"),
+            "7");
+}
+
+// An argument that is added to between calls, and an input that a With replaces, are others.
+TEST_F(VmTest, FunctionsAreAskedAgainForWhatChanged) {
+  const Function counts{"counts",
+                        {0, 1, 3},
+                        {Block({Call("count", {L(3)}, 4), Make("Array", 5), Append(L(4), 5),
+                                Append(L(0), 5), AssignOnce(L(5), 2)}),
+                         Block({Return(2)})},
+                        "null"};
+  const auto call = [](int result) { return Call("counts", {L(0), L(1), L(6)}, result); };
+  for (const std::string& add : {Add(L(0), 6), Append(L(0), 6)}) {
+    const bool is_set = add == Add(L(0), 6);
+    EXPECT_EQ(
+        Run(Plan({}, {counts},
+                 {Make(is_set ? "Set" : "Array", 6), Make("Array", 2), call(7), Append(L(7), 2),
+                  add, call(7), Append(L(7), 2),
+                  With(0, "null", B(true), {call(7), Append(L(7), 2)}), call(7), Append(L(7), 2)},
+                 2),
+            "5"),
+        "[[0,5],[1,5],[1,true],[1,5]]");
+  }
+}
+
 TEST_F(VmTest, BuiltinErrorsAreUndefinedUnlessStrict) {
   const std::string plan = Plan({"x"}, {}, {Call("plus", {L(0), S(0)}, 2)}, 2);
   EXPECT_EQ(Run(plan, "1"), "undefined");

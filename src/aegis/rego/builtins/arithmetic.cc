@@ -1,5 +1,6 @@
 // plus, minus, mul, div, rem, abs, round, ceil, floor, bits.*, numbers.range*. As in OPA: integers
 // are exact however large, everything else goes through floats of 64 bits of mantissa.
+#include <bit>
 #include <limits>
 
 #include "aegis/rego/big_number.h"
@@ -15,7 +16,9 @@ using internal::ToInteger;
 
 // Work on large integers counts by their length.
 bool ChargeFor(BuiltinContext& context, const mpz_class& a, const mpz_class& b) {
-  return context.Charge((mpz_size(a.get_mpz_t()) + mpz_size(b.get_mpz_t())) * 4);
+  // Reading and writing decimals takes more than their length.
+  const uint64_t limbs = mpz_size(a.get_mpz_t()) + mpz_size(b.get_mpz_t());
+  return context.Charge(limbs * 2 * static_cast<uint64_t>(std::bit_width(limbs)));
 }
 
 #define AEGIS_NUMBER_ARGS(count)                                                  \

@@ -139,7 +139,9 @@ class CollectionMaker {
                             : SetAdd(arena, value, one);
       if (edit != Edit::kOk) return Value();
     }
-    MakeShareable(value);
+    // Its parts are constants already.
+    if (!value.is_array()) EnsureSorted(value);
+    Freeze(value);
     return value;
   }
 
