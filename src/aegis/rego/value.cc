@@ -90,14 +90,21 @@ bool EqualTables(Value a, Value b) {
   const Table& left = *a.table();
   const Table& right = *b.table();
   if (left.size != right.size) return false;
-  for (uint32_t i = 0; i < left.size; ++i) {
-    if (a.is_set()) {
+  if (a.is_set()) {
+    for (uint32_t i = 0; i < left.size; ++i) {
       if (Find(right, true, left.entries[i]) < 0) return false;
-      continue;
     }
-    const Member& member = Members(left)[i];
-    const int64_t found = Find(right, false, member.key);
-    if (found < 0 || !Equal(member.value, Members(right)[found].value)) return false;
+    return true;
+  }
+  // Scalars first: what differs mostly differs there. Members are mostly in the same places.
+  for (const bool collections : {false, true}) {
+    for (uint32_t i = 0; i < left.size; ++i) {
+      const Member& member = Members(left)[i];
+      if (member.value.is_collection() != collections) continue;
+      const bool same_place = Equal(member.key, Members(right)[i].key);
+      const int64_t found = same_place ? i : Find(right, false, member.key);
+      if (found < 0 || !Equal(member.value, Members(right)[found].value)) return false;
+    }
   }
   return true;
 }
