@@ -246,6 +246,25 @@ BigFloat BigFloat::Multiply(const BigFloat& a, const BigFloat& b) {
   return out;
 }
 
+BigFloat BigFloat::MultiplyDouble(const BigFloat& a, const BigFloat& b) {
+  mpz_class exact = a.Exact() * b.Exact();
+  int64_t exponent = a.exponent_ + b.exponent_;
+  if (const int64_t surplus = BitLength(exact) - 53; surplus > 0) {
+    const auto dropped = static_cast<uint64_t>(surplus);
+    const mpz_class magnitude = abs(exact);
+    const bool half = mpz_tstbit(magnitude.get_mpz_t(), dropped - 1) != 0;
+    const bool below = mpz_scan1(magnitude.get_mpz_t(), 0) < dropped - 1;
+    mpz_class kept;
+    mpz_fdiv_q_2exp(kept.get_mpz_t(), magnitude.get_mpz_t(), dropped);
+    if (half && (below || mpz_odd_p(kept.get_mpz_t()))) kept += 1;
+    exact = exact < 0 ? mpz_class(-kept) : kept;
+    exponent += surplus;
+  }
+  BigFloat out = Round(exact, exponent);
+  if (out.is_zero()) out.negative_ = a.negative_ != b.negative_;
+  return out;
+}
+
 BigFloat BigFloat::Divide(const BigFloat& a, const BigFloat& b) {
   if (a.is_zero()) {
     BigFloat out;
@@ -263,14 +282,17 @@ int BigFloat::Compare(const BigFloat& a, const BigFloat& b) {
   return difference.is_zero() ? 0 : difference.negative_ ? -1 : 1;
 }
 
-std::string BigFloat::ToText() const {
+std::string BigFloat::ToText(int bits) const {
   const std::string sign = negative_ ? "-" : "";
   if (is_zero()) return sign + "0";
   Decimal decimal(FromUint64(mantissa_), exponent_);
   // The fewest digits between half a unit below and above (Go's roundShortest).
   const mpz_class doubled = ShiftLeft(FromUint64(mantissa_), 1);
-  const Decimal lower(doubled - 1, exponent_ - 1), upper(doubled + 1, exponent_ - 1);
-  const bool inclusive = (mantissa_ & 1) == 0;
+  const int unused = 64 - bits;  // bits of the mantissa, which are zero
+  const mpz_class half_unit = ShiftLeft(1, static_cast<uint64_t>(unused));
+  const Decimal lower(doubled - half_unit, exponent_ - 1),
+      upper(doubled + half_unit, exponent_ - 1);
+  const bool inclusive = (mantissa_ >> unused & 1) == 0;
   for (size_t i = 0; i < decimal.digits.size(); ++i) {
     const char digit = decimal.digits[i], low = lower.at(i), high = upper.at(i);
     const bool down = low != digit || (inclusive && i + 1 == lower.digits.size());
@@ -310,6 +332,8 @@ std::string BigFloat::ToText() const {
                        : sign + whole;
 }
 
-Value FromFloat(Arena& arena, const BigFloat& value) { return MakeNumber(arena, value.ToText()); }
+Value FromFloat(Arena& arena, const BigFloat& value, int bits) {
+  return MakeNumber(arena, value.ToText(bits));
+}
 
 }  // namespace aegis::rego::internal

@@ -50,11 +50,13 @@ class BigFloat {
   static BigFloat Add(const BigFloat& a, const BigFloat& b);
   static BigFloat Subtract(const BigFloat& a, const BigFloat& b) { return Add(a, b.Negated()); }
   static BigFloat Multiply(const BigFloat& a, const BigFloat& b);
+  // Rounded to 53 bits.
+  static BigFloat MultiplyDouble(const BigFloat& a, const BigFloat& b);
   static BigFloat Divide(const BigFloat& a, const BigFloat& b);  // b is not zero
   static int Compare(const BigFloat& a, const BigFloat& b);
 
-  // As OPA's FloatToNumber writes it.
-  std::string ToText() const;
+  // As OPA's FloatToNumber writes it; `bits`: of the mantissa, 64 or 53.
+  std::string ToText(int bits = 64) const;
 
  private:
   mpz_class Exact() const;  // ±mantissa
@@ -64,6 +66,6 @@ class BigFloat {
   int64_t exponent_ = 0;
 };
 
-Value FromFloat(Arena& arena, const BigFloat& value);
+Value FromFloat(Arena& arena, const BigFloat& value, int bits = 64);
 
 }  // namespace aegis::rego::internal

@@ -58,10 +58,11 @@ Value Accumulate(BuiltinContext& context, const Value* args) {
   if (integers) return internal::FromInteger(context.arena(), exact);
   BigFloat sum(Value::Int(product ? 1 : 0));
   for (const Value element : elements) {
-    sum = product ? BigFloat::Multiply(sum, BigFloat(element))
+    sum = product ? BigFloat::MultiplyDouble(sum, BigFloat(element))
                   : BigFloat::Add(sum, BigFloat(element));
   }
-  return internal::FromFloat(context.arena(), sum);
+  // OPA begins a product with a float of 53 bits, which every factor is then rounded to.
+  return internal::FromFloat(context.arena(), sum, product ? 53 : 64);
 }
 
 Value Max(BuiltinContext& context, const Value* args) {
