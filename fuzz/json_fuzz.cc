@@ -1,5 +1,5 @@
-// JSON from outside: two parsers that share no code must agree on what is JSON, and what was read and
-// is written again must be the same value.
+// JSON from outside: two parsers that share no code must agree on what is JSON, and what was read
+// and is written again must be the same value.
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -14,8 +14,7 @@ using aegis::Arena;
 using aegis::Result;
 using aegis::rego::Value;
 
-constexpr aegis::json::Limits kLimits{
-    .max_bytes = 1 << 20, .max_depth = 64, .max_values = 1 << 20};
+constexpr aegis::json::Limits kLimits{.max_bytes = 1 << 20, .max_depth = 64, .max_values = 1 << 20};
 
 void CheckRoundTrip(Value value) {
   const std::string text = aegis::rego::ToJson(value);

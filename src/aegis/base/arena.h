@@ -87,7 +87,7 @@ class Arena {
   bool exhausted_ = false;
   uintptr_t cursor_ = 0;
   uintptr_t end_ = 0;
-  std::vector<Chunk> chunks_;    // regular ones; [0, next_) are in use
+  std::vector<Chunk> chunks_;     // regular ones; [0, next_) are in use
   std::vector<Chunk> oversized_;  // each for one large allocation
   size_t next_ = 0;
   size_t full_bytes_ = 0;  // sizes of all chunks in use but the current one

@@ -113,6 +113,18 @@ class Child {
     ::kill(pid_, SIGKILL);
     Wait();
   }
+  // Whether it has ended by then: it may have closed its outputs and live on.
+  bool EndsBy(steady_clock::time_point deadline) const {
+    const FileDescriptor self(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    if (!self) return true;  // a kernel older than 5.3: Wait waits
+    while (true) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
+      pollfd polled{self.get(), POLLIN, 0};
+      const int ready = ::poll(&polled, 1, static_cast<int>(std::max<int64_t>(0, left.count())));
+      if (ready >= 0 || errno != EINTR) return ready != 0;
+    }
+  }
   int Wait() {
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
@@ -135,16 +147,17 @@ bool ReadSome(int fd, std::string& into, size_t max_bytes) {
   return got > 0;
 }
 
+tl::unexpected<Error> TimedOut(const std::string& path, const ChildLimits& limits) {
+  return Fail(Code::kDeadlineExceeded, "child_timeout",
+              path + " did not end within " + std::to_string(limits.time.count()) + " ms");
+}
+
 Status Collect(const std::string& path, FileDescriptor& out, FileDescriptor& err,
-               const ChildLimits& limits, ChildOutput& output) {
-  const auto deadline = steady_clock::now() + limits.time;
+               const ChildLimits& limits, steady_clock::time_point deadline, ChildOutput& output) {
   while (out || err) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
-    if (left.count() <= 0) {
-      return Fail(Code::kDeadlineExceeded, "child_timeout",
-                  path + " did not end within " + std::to_string(limits.time.count()) + " ms");
-    }
+    if (left.count() <= 0) return TimedOut(path, limits);
     pollfd polled[] = {{out ? out.get() : -1, POLLIN, 0}, {err ? err.get() : -1, POLLIN, 0}};
     if (::poll(polled, 2, static_cast<int>(left.count())) < 0 && errno != EINTR) {
       return Fail(SystemError("cannot read from", path, errno));
@@ -201,8 +214,10 @@ Result<ChildOutput> RunChild(const std::string& path, const std::vector<std::str
   }
   if (told == sizeof error_number) return Fail(NotStarted(path, "cannot run", error_number));
 
+  const auto deadline = steady_clock::now() + limits.time;
   ChildOutput output;
-  AEGIS_RETURN_IF_ERROR(Collect(path, out.read, err.read, limits, output));
+  AEGIS_RETURN_IF_ERROR(Collect(path, out.read, err.read, limits, deadline, output));
+  if (!child.EndsBy(deadline)) return TimedOut(path, limits);
   output.exit_code = child.Wait();
   return output;
 }

@@ -53,6 +53,11 @@ TEST(ChildProcessTest, SignalsAreAsAProgramExpectsThem) {
 TEST(ChildProcessTest, Limits) {
   EXPECT_EQ(Shell("/bin/sleep 60", {}, {.time = std::chrono::milliseconds(50)}).error().reason,
             "child_timeout");
+  // Its outputs may end long before it does.
+  EXPECT_EQ(Shell("exec >&- 2>&-; /bin/sleep 60", {}, {.time = std::chrono::milliseconds(50)})
+                .error()
+                .reason,
+            "child_timeout");
   // What it started itself keeps the output open, and goes with it.
   EXPECT_EQ(
       Shell("/bin/sleep 60 & exit", {}, {.time = std::chrono::milliseconds(50)}).error().reason,

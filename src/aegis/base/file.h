@@ -41,7 +41,8 @@ Status MakeDirectories(const std::string& path, unsigned mode = 0755);
 
 bool FileExists(const std::string& path);
 
-// "what path: strerror" with code kNotFound for ENOENT, kPermissionDenied for EACCES, else kInternal.
+// "what path: strerror" with code kNotFound for ENOENT, kPermissionDenied for EACCES, else
+// kInternal.
 Error SystemError(std::string_view what, std::string_view path, int error_number);
 
 }  // namespace aegis

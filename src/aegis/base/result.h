@@ -71,8 +71,8 @@ uint64_t BugCount();
 
 // Three levels of assertion (see ARCHITECTURE.md, "Errors"):
 //   AEGIS_DCHECK  debug builds only: an invariant that is too hot to check in release
-//   AEGIS_BUG     counts and logs; the caller then fails closed. Evaluates to true if the bug is there.
-//   AEGIS_CHECK   aborts: going on would corrupt data
+//   AEGIS_BUG     counts and logs; the caller then fails closed. Evaluates to true if the bug is
+//   there. AEGIS_CHECK   aborts: going on would corrupt data
 #define AEGIS_CHECK(condition) \
   ((condition) ? (void)0 : ::aegis::internal::CheckFailed(__FILE__, __LINE__, #condition))
 #ifdef NDEBUG
@@ -87,14 +87,14 @@ uint64_t BugCount();
 #define AEGIS_TRY_NAME2(line) aegis_try_##line
 #define AEGIS_TRY_NAME(line) AEGIS_TRY_NAME2(line)
 #define AEGIS_TRY(decl, expr) AEGIS_TRY_IMPL(AEGIS_TRY_NAME(__LINE__), decl, expr)
-#define AEGIS_TRY_IMPL(tmp, decl, expr)                                       \
-  auto tmp = (expr);                                                          \
-  if (!tmp) [[unlikely]]                                                      \
-    return ::tl::unexpected<::aegis::Error>(std::move(tmp).error());          \
+#define AEGIS_TRY_IMPL(tmp, decl, expr)                              \
+  auto tmp = (expr);                                                 \
+  if (!tmp) [[unlikely]]                                             \
+    return ::tl::unexpected<::aegis::Error>(std::move(tmp).error()); \
   decl = *std::move(tmp)
 // AEGIS_RETURN_IF_ERROR(F()): for Status.
-#define AEGIS_RETURN_IF_ERROR(expr)                                           \
-  do {                                                                        \
-    if (auto aegis_status = (expr); !aegis_status) [[unlikely]]               \
+#define AEGIS_RETURN_IF_ERROR(expr)                                             \
+  do {                                                                          \
+    if (auto aegis_status = (expr); !aegis_status) [[unlikely]]                 \
       return ::tl::unexpected<::aegis::Error>(std::move(aegis_status).error()); \
   } while (false)

@@ -29,8 +29,8 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 std::optional<std::string_view> NearestSpelling(std::string_view word,
                                                 std::span<const std::string_view> candidates);
 
-// Whether `text` matches `pattern`, in which '*' stands for any run of bytes and all else for itself.
-// Linear in size(text) times the number of stars; no recursion.
+// Whether `text` matches `pattern`, in which '*' stands for any run of bytes and all else for
+// itself. Linear in size(text) times the number of stars; no recursion.
 bool MatchesWildcard(std::string_view pattern, std::string_view text);
 
 }  // namespace aegis

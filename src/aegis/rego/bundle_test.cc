@@ -127,11 +127,11 @@ TEST(Bundle, RefusesWrongManifests) {
 }
 
 TEST(Bundle, RefusesWhatItCannotRead) {
-  for (const std::string_view name :
-       {"data.yaml", "x/data.yml"}) {
+  for (const std::string_view name : {"data.yaml", "x/data.yml"}) {
     EXPECT_EQ(ReasonOf(Archive({{std::string(name), "{}"}})), "bundle_unsupported") << name;
   }
-  for (const std::string_view name : {"x/.manifest", "x.manifest", "x/.signatures.json", "x/.manifest.pb"}) {
+  for (const std::string_view name :
+       {"x/.manifest", "x.manifest", "x/.signatures.json", "x/.manifest.pb"}) {
     EXPECT_EQ(ReasonOf(Archive({{std::string(name), "{}"}})), "bundle_name") << name;
   }
 }
