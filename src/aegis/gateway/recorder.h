@@ -35,7 +35,7 @@ class Recorder final : private audit::DurableSink {
  public:
   // `journal` must report every record it took before this is destroyed.
   Recorder(net::EventLoop& loop, audit::Journal& journal);
-  ~Recorder();
+  ~Recorder() override;
 
   // An empty slot, to be filled and then given to Append or Discard.
   RecordSlot* Take();

@@ -15,7 +15,6 @@
 namespace aegis::gateway {
 namespace {
 
-using testing::BodyOf;
 using testing::FakeJournal;
 using testing::MakeBundle;
 using testing::Socket;

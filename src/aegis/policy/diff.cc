@@ -310,7 +310,7 @@ PolicyDiff Diff(const PolicySet& before, const PolicySet& after) {
       key.emplace_back(change.kind, change.tool, change.action, change.text);
     }
     const auto [group, fresh] = known.emplace(std::move(key), groups.size());
-    if (fresh) groups.push_back({{}, std::move(changes)});
+    if (fresh) groups.push_back({{}, changes});
     groups[group->second].first.push_back(subject);
   }
   PolicyDiff diff;

@@ -393,7 +393,7 @@ class StructConverter {
   Status Struct(std::string_view bytes, int depth) {
     if (depth > kMaxDepth) return Malformed("messages nest too deep");
     std::vector<std::pair<std::string_view, std::string_view>> members;
-    const Status read = ForEach(bytes, [&](const WireField& entry) -> Status {
+    Status read = ForEach(bytes, [&](const WireField& entry) -> Status {
       std::string_view name, value;
       if (entry.number != 1) return Ok();
       AEGIS_RETURN_IF_ERROR(ForEach(entry.bytes, [&](const WireField& part) -> Status {

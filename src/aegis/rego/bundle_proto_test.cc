@@ -35,7 +35,7 @@ std::string PlanJson(const std::string& bytes, size_t limit = 1 << 20) {
 }
 // What the statement becomes, without what is around it.
 std::string Statement(const std::string& bytes) {
-  const std::string json = PlanJson(PlanOf(Sub(1, bytes)));
+  std::string json = PlanJson(PlanOf(Sub(1, bytes)));
   const std::string before = R"([{"name":"p","blocks":[{"stmts":[)";
   const size_t at = json.find(before);
   if (at == std::string::npos) return json;

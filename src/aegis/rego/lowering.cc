@@ -74,7 +74,7 @@ class Pools {
   int32_t NullConstant() { return Scalar(kNullKey, Value::Null()); }
   int32_t UndefinedConstant() { return Scalar(kUndefinedKey, Value()); }
   int32_t DataConstant() { return Scalar(kDataKey, code_.data); }
-  Value Constant(int32_t operand) const { return code_.constants[static_cast<size_t>(~operand)]; }
+  Value Constant(int32_t operand) const { return code_.constants[~static_cast<size_t>(operand)]; }
   // Of a value that is a part of the data.
   int32_t PartConstant(Value part) {
     if (part.is_undefined()) return UndefinedConstant();

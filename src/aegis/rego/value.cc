@@ -153,7 +153,7 @@ Value Value::EmptyArray() { return internal::ArrayHandle(&internal::empty_block.
 
 Value MakeStringView(std::string_view text) {
   if (text.size() > UINT32_MAX) return Value();
-  if (text.empty()) text = std::string_view("", 0);  // never a null pointer, and always the same
+  if (text.empty()) text = "";  // never a null pointer, and always the same
   return Value(Value::Head(Type::kString, 0, internal::MarkOf(text.data(), text.size()),
                            static_cast<uint32_t>(text.size())),
                reinterpret_cast<uint64_t>(text.data()));

@@ -669,7 +669,7 @@ Value Parser::Schema() {
       SchemaBody(node, false);
       schema.Add(node.Build());
     } else if (IsName("directive")) {
-      directives.Add(DirectiveDefinition(std::move(node)));
+      directives.Add(DirectiveDefinition(node));
     } else {
       TypeBody(node, false);
       definitions.Add(node.Build());
