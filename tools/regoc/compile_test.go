@@ -73,6 +73,8 @@ func TestCustomRegoMay(t *testing.T) {
 		"deny contains 1 if extra_.x\nextra_ := data.aegis.custom.extra.limits[input.tool]\nlimits := {\"a\": {\"x\": 1}}",
 		"deny contains 1 if allow\nallow if input.params.x == data.aegis.custom.extra.y\ny := 2",
 		"deny contains 1 if { data_ := 1; data_ == input.params.data }",
+		"deny contains 1 if { \"a\" in input.params.list; 1, 2 in [0, 2]; some k, v in [1]; every x in [k] { x > v } }",
+		"deny contains $\"{input.tool} {1 in [1]}\" if print(input.tool)",
 	} {
 		if _, mistakes := ask(t, custom("package aegis.custom.extra\n"+text+"\n")); len(mistakes) > 0 {
 			t.Errorf("%s\n%v", text, mistakes)
@@ -102,6 +104,9 @@ func TestCustomRegoMayNot(t *testing.T) {
 		{"environment", "package aegis.custom.extra\n\ndeny contains opa.runtime()", "function_refused: opa.runtime is refused"},
 		{"chance", "package aegis.custom.extra\n\ndeny contains rand.intn(\"a\", 5)", "function_refused: rand.intn is refused"},
 		{"chance by another name", "package aegis.custom.extra\n\ndeny contains 1 if count([1]) == 1 with count as rand.intn", "rego_unsafe_var_error: var rand is unsafe"},
+		{"a function of the compiler", "package aegis.custom.extra\n\ndeny contains 1 if internal.print([{input.tool}])", "extra.rego:3:20: custom_rego: internal.print is a function of OPA's compiler, not for custom Rego"},
+		{"membership as a function", "package aegis.custom.extra\n\ndeny contains 1 if {\n\tx := [internal.member_2(1, [1])]\n}", "extra.rego:4:8: custom_rego: internal.member_2 is a function"},
+		{"a function of the compiler by with", "package aegis.custom.extra\n\ndeny contains 1 if count([1]) == 1 with count as internal.template_string", "extra.rego:3:50: custom_rego: internal.template_string is a function"},
 		{"a function that is not there", "package aegis.custom.extra\n\ndeny contains nothing.at_all(1)", "rego_type_error: undefined function nothing.at_all"},
 		{"a slip in the input", "package aegis.custom.extra\n\ndeny contains 1 if input.parmas.amount > 1", "extra.rego:3:20: rego_type_error: undefined ref: input.parmas.amount; have: \"parmas\"; want (one of): [\"action\""},
 		{"a slip below the input", "package aegis.custom.extra\n\ndeny contains 1 if input.agent.name == \"a\"", "extra.rego:3:20: rego_type_error: undefined ref: input.agent.name; have: \"name\"; want (one of): [\"id\" \"labels\"]"},

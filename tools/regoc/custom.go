@@ -116,6 +116,7 @@ func (c *customChecker) checkModule(module compileModule, parsed *ast.Module) {
 			switch value := x.Value.(type) {
 			case ast.Ref:
 				c.checkRef(module, value, x.Loc())
+				c.checkFunction(module, value, x.Loc())
 				if !value[0].Equal(ast.DefaultRootDocument) {
 					return false
 				}
@@ -166,6 +167,16 @@ func (c *customChecker) checkRef(module compileModule, ref ast.Ref, at *ast.Loca
 		}
 	}
 	c.add(at, module.Name, fmt.Sprintf("%s is not for custom Rego; it sees 'input' and data.aegis.custom.NAME", shortRef(ref)))
+}
+
+// checkFunction: what OPA makes of other Rego, print of its compiler among it, is not for people to
+// call, and here nothing would have looked at it. An operator ('in') is such a function from the start.
+func (c *customChecker) checkFunction(module compileModule, ref ast.Ref, at *ast.Location) {
+	name := ref.String()
+	if !strings.HasPrefix(name, "internal.") || ast.BuiltinMap[name] == nil || at != nil && string(at.Text) == "in" {
+		return
+	}
+	c.add(at, module.Name, fmt.Sprintf("%s is a function of OPA's compiler, not for custom Rego", name))
 }
 
 // undefinedRules: references of custom Rego to rules that its packages do not have. To OPA they are

@@ -8,6 +8,7 @@
 #include "aegis/base/text.h"
 #include "aegis/crypto/digest.h"
 #include "aegis/rego/bundle.h"
+#include "aegis/rego/pointer.h"
 
 namespace aegis::rego {
 namespace {
@@ -50,13 +51,7 @@ std::optional<std::string> Unescape(std::string_view text) {
     i += 2;
   }
   if (!IsValidUtf8(decoded)) return std::nullopt;
-  std::string out;
-  for (size_t i = 0; i < decoded.size(); ++i) {
-    const bool escape = decoded[i] == '~' && i + 1 < decoded.size() &&
-                        (decoded[i + 1] == '0' || decoded[i + 1] == '1');
-    out += !escape ? decoded[i] : decoded[++i] == '1' ? '/' : '~';
-  }
-  return out;
+  return internal::UnescapePointer(decoded);
 }
 
 Result<std::vector<std::string>> ParsePath(std::string_view text) {

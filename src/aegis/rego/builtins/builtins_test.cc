@@ -2,6 +2,7 @@
 // from its own cases (tests/conformance/test_opa_cases.py); here is what those leave out.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -372,6 +373,55 @@ TEST(JsonSchemas, HostileSchemasAreBounded) {
   for (int i = 0; i < 5000; ++i) deep += R"({\"not\":)";
   ExpectAll({{"json.verify_schema", "[\"" + deep + "{}" + Repeat("}", 5000) + "\"]",
               R"([false, "jsonschema: invalid JSON string"])"}});
+  // What every reference and every schema below an id would copy.
+  ExpectAll({{"json.verify_schema", R"([{"$id": "http://a/)" + std::string(5000, 'b') + "\"}]",
+              R"([false, "jsonschema: an id or reference is too long"])"}});
+}
+
+TEST(JsonSchemas, PointersAreUnescapedOnce) {
+  ExpectAll({
+      {"json.match_schema",
+       R"(["1", {"$ref": "#/definitions/a~1b~01~~0", "definitions": {"a/b~1~~": {"type": "number"}}}])",
+       "[true, []]"},
+  });
+  // As much work as the pointer is long.
+  const std::string call = R"([{"$ref": "#/)" + Repeat("~1", 400000) + "\"}]";
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_NE(CallBuiltin("json.verify_schema", call).find("[false, \"jsonschema: Object has no key"),
+            std::string::npos);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+TEST(JsonSchemas, MistakesPayForTheirMemory) {
+  const auto call = [](const std::string& document, const std::string& schema) {
+    return CallBuiltin("json.match_schema", "[" + document + "," + schema + "]",
+                       {.steps = 10'000'000, .bytes = size_t{256} << 20});
+  };
+  // A long name stands above every mistake.
+  const std::string deep = R"({"properties":{"a":{"items":{"type":"string"}}},)"
+                           R"("additionalProperties":{"items":{"type":"string"}}})";
+  const std::string name(100'000, 'k');
+  const std::string few = call("{\"" + name + "\":[1,2]}", deep);
+  const std::string cut = name.substr(0, 200);
+  EXPECT_NE(few.find(R"("field": ")" + cut + R"(.1")"), std::string::npos) << few.substr(0, 1000);
+  EXPECT_LT(few.size(), 2000U);
+  // Never within a character.
+  EXPECT_NE(call("{\"x" + Repeat("é", 200) + "\":[1]}", deep)
+                .find(R"("field": "x)" + Repeat("é", 99) + R"(.0")"),
+            std::string::npos);
+  // Few mistakes with a long name each are kept; too many are not, whatever their size.
+  EXPECT_TRUE(call("{\"a\":[0" + Repeat(",1", 9'999) + "]}", deep).starts_with("[false, [{"));
+  EXPECT_EQ(call("{\"a\":[0" + Repeat(",1", 99'999) + "]}", deep), "error");
+  // A description can be as long as the schema.
+  const std::string constant = R"({"items":{"const":")" + std::string(1'000'000, 'c') + "\"}}";
+  EXPECT_EQ(call("[0" + Repeat(",1", 20) + "]", constant), "error");
+  EXPECT_EQ(CallBuiltin("json.match_schema", "[[0,1,2,3,4,5,6,7]," + constant + "]",
+                        {.steps = 300'000, .bytes = size_t{64} << 20}),
+            "steps");
+  // Those of alternatives that are not told do not count.
+  EXPECT_EQ(call("[0" + Repeat(",1", 59'999) + "]",
+                 R"({"items":{"anyOf":[{"type":"string"},{"type":"null"},{"type":"number"}]}})"),
+            "[true, []]");
 }
 
 TEST(JsonSchemas, Formats) {
@@ -445,6 +495,40 @@ TEST(Yaml, HostileTextsAreBounded) {
       {"yaml.unmarshal", "[\"" + Repeat("[", 100000) + "\"]", "error"},
       {"yaml.unmarshal", "[\"" + Repeat("- ", 100000) + "\"]", "error"},
       {"yaml.unmarshal", "[\"" + Repeat("{a: ", 100000) + "\"]", "error"},
+  });
+
+  // Deeper than the text by an alias in each of the merged mappings, which are read before they are
+  // looked into.
+  const auto chain = [](int length, int depth) {
+    std::string text = "x: 1\\n";
+    for (int i = 0; i < length; ++i) {
+      const std::string below = i == 0 ? "1" : "*a" + std::to_string(i - 1);
+      text += "<<: {x: &a" + std::to_string(i) + " " + Repeat("[", depth) + below +
+              Repeat("]", depth) + "}\\n";
+    }
+    return "[\"" + text + "y: *a" + std::to_string(length - 1) + "\\n\"]";
+  };
+  const auto merge_chain = [](int length) {
+    std::string text = "x: 1\\n<<: {x: &a0 {k: 1}}\\n";
+    for (int i = 1; i < length; ++i) {
+      text += "<<: {x: &a" + std::to_string(i) + " {<<: *a" + std::to_string(i - 1) + "}}\\n";
+    }
+    return "[\"" + text + "y: *a" + std::to_string(length - 1) + "\\n\"]";
+  };
+  std::string tags = "[\"", words = "[\"x: 'a\\n";
+  for (int i = 0; i < 101; ++i) {
+    tags += "%TAG !t" + std::to_string(i) + "! tag:x,\\n";
+    words += "b%c\\n";
+  }
+  ExpectAll({
+      {"yaml.is_valid", chain(120, 380), "false"},
+      {"yaml.is_valid", merge_chain(20000), "false"},
+      {"yaml.is_valid", chain(3, 133), "true"},
+      {"yaml.is_valid", chain(4, 133), "false"},
+      {"yaml.unmarshal", merge_chain(300), R"({"x": 1, "y": {"k": 1}})"},
+      {"yaml.is_valid", tags + "--- a\"]", "false"},
+      {"yaml.is_valid", R"(["%TAG !t! tag:x,\n--- !t!a b"])", "true"},
+      {"yaml.is_valid", words + "'\"]", "true"},
   });
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/pointer.h"
 #include "aegis/rego/table.h"
 
 namespace aegis::rego {
@@ -13,20 +14,10 @@ namespace {
 
 using Path = std::vector<Value>;
 
-// One segment of a JSON pointer (RFC 6901) without its escapes; OPA replaces ~1 first.
+// One segment of a JSON pointer (RFC 6901) without its escapes.
 Value Segment(Arena& arena, std::string_view text) {
   if (text.find('~') == text.npos) return MakeStringView(text);
-  std::string once, out;
-  const auto replace = [](std::string_view from, std::string_view old, char by, std::string& to) {
-    for (size_t at; (at = from.find(old)) != from.npos; from.remove_prefix(at + old.size())) {
-      to += from.substr(0, at);
-      to += by;
-    }
-    to += from;
-  };
-  replace(text, "~1", '/', once);
-  replace(once, "~0", '~', out);
-  return MakeString(arena, out);
+  return MakeString(arena, internal::UnescapePointer(text));
 }
 
 // A path is a string with '/' between its segments, or an array of segments of any type.

@@ -20,6 +20,7 @@
 #include "aegis/rego/builtins/uri.h"
 #include "aegis/rego/edit.h"
 #include "aegis/rego/number.h"
+#include "aegis/rego/pointer.h"
 #include "aegis/rego/table.h"
 
 namespace aegis::rego {
@@ -258,7 +259,9 @@ class JsonSchema::Compiler {
 
   bool Run(Value document) {
     Draft draft = kHybrid;
-    if (!ReadDraft(document, draft) || !Register(document, Reference())) return false;
+    if (!ReadDraft(document, draft) || !Register(document, std::make_shared<Reference>())) {
+      return false;
+    }
     documents_[""] = document;
     schema_.root_ = Parse(document, Scope{draft, Reference()});
     return schema_.root_ != nullptr;
@@ -269,6 +272,7 @@ class JsonSchema::Compiler {
   static constexpr size_t kMaxNodes = 20000;
   static constexpr size_t kMaxPatterns = 200;
   static constexpr int kMaxDepth = 300;
+  static constexpr size_t kMaxBaseBytes = 4096;
 
   struct Scope {
     Draft draft;
@@ -304,20 +308,26 @@ class JsonSchema::Compiler {
     return true;
   }
 
+  // What references are relative to is copied for each of them.
+  bool IsShort(const Reference& reference) {
+    return reference.base.size() <= kMaxBaseBytes || Refuse("an id or reference is too long");
+  }
+
   // Finds what can be referred to by an id.
-  bool Register(Value value, const Reference& scope) {
+  bool Register(Value value, const std::shared_ptr<const Reference>& scope) {
     if (value.is_array()) {
       return std::all_of(value.elements().begin(), value.elements().end(),
                          [&](Value element) { return Register(element, scope); });
     }
     if (!value.is_object()) return true;
-    Reference inner = scope;
+    std::shared_ptr<const Reference> inner = scope;
     const Value id = value.Get(value.Get("id").is_undefined() ? "$id" : "id");
     if (id.is_string()) {
       if (const std::optional<Reference> reference = ParseReference(id.string_value())) {
-        inner = Resolve(scope, *reference);
-        if (!documents_.emplace(inner.key(), value).second) {
-          return Refuse("Reference already exists: \"" + inner.key() + "\"");
+        inner = std::make_shared<const Reference>(Resolve(*scope, *reference));
+        if (!IsShort(*inner)) return false;
+        if (!documents_.emplace(inner->key(), value).second) {
+          return Refuse("Reference already exists: \"" + inner->key() + "\"");
         }
       }
     }
@@ -414,7 +424,8 @@ class JsonSchema::Compiler {
     if (!parsed) return Refuse("the reference " + std::string(text) + " is no URI");
     const auto inner = scopes_.find(value.bits());
     const Reference reference =
-        Resolve(inner == scopes_.end() ? scope.base : inner->second, *parsed);
+        Resolve(inner == scopes_.end() ? scope.base : *inner->second, *parsed);
+    if (!IsShort(reference)) return false;
     const auto [known, added] = references_.emplace(reference.key(), nullptr);
     if (!added) {
       node.reference = known->second;
@@ -455,9 +466,7 @@ class JsonSchema::Compiler {
   Value Follow(Value value, std::string_view pointer) {
     if (!pointer.starts_with('/')) return value;
     for (std::string_view token : Split(pointer.substr(1), '/')) {
-      std::string name(token);
-      for (size_t at; (at = name.find("~1")) != name.npos;) name.replace(at, 2, "/");
-      for (size_t at = 0; (at = name.find("~0", at)) != name.npos; ++at) name.replace(at, 2, "~");
+      const std::string name = internal::UnescapePointer(token);
       if (value.is_object()) {
         const Value member = value.Get(name);
         if (member.is_undefined()) Refuse("Object has no key '" + name + "'");
@@ -758,8 +767,8 @@ class JsonSchema::Compiler {
 
   JsonSchema& schema_;
   std::string& problem_;
-  std::map<std::string, Value> documents_;  // by what they are referred to
-  std::map<uint64_t, Reference> scopes_;    // of objects, by their place
+  std::map<std::string, Value> documents_;                       // by what they are referred to
+  std::map<uint64_t, std::shared_ptr<const Reference>> scopes_;  // of objects, by their place
   std::map<std::string, Node*> references_;
   size_t patterns_ = 0;
   int depth_ = 0;
@@ -776,14 +785,26 @@ class JsonSchema::Validator {
     std::string_view name;
     const Place* outer;
   };
+  // A part of the memory that all mistakes together may take, given back at its end.
+  struct Share {
+    size_t bytes = 0;
+    size_t* all = nullptr;
+    Share() = default;
+    Share(Share&& other) noexcept : bytes(std::exchange(other.bytes, 0)), all(other.all) {}
+    Share& operator=(Share&& other) noexcept {
+      std::swap(bytes, other.bytes);
+      std::swap(all, other.all);
+      return *this;
+    }
+    ~Share() {
+      if (all != nullptr) *all -= bytes;
+    }
+  };
   struct Result {
     std::vector<SchemaMistake> mistakes;
+    Share share;
     int score = 0;
     bool valid() const { return mistakes.empty(); }
-    void Merge(Result&& other) {
-      std::move(other.mistakes.begin(), other.mistakes.end(), std::back_inserter(mistakes));
-      score += other.score;
-    }
   };
 
   bool failed() const { return failed_; }
@@ -802,8 +823,10 @@ class JsonSchema::Validator {
 
  private:
   static constexpr int kMaxDepth = 600;
-  // More mistakes than this would only fill memory.
-  static constexpr size_t kMaxMistakes = 100000;
+  // Of the mistakes that are kept: some 50,000 of the usual size.
+  static constexpr size_t kMaxMistakeBytes = size_t{8} << 20;
+  // Names in fields: a long one would be copied for each mistake below it.
+  static constexpr size_t kMaxNameBytes = 200;
 
   void Fail(std::string_view why) {
     if (!failed_) context_.Error(why);
@@ -811,15 +834,57 @@ class JsonSchema::Validator {
   }
 
   void Add(Result& result, std::string_view type, const Place& place, std::string description) {
-    if (!context_.Charge(8) || result.mistakes.size() > kMaxMistakes) failed_ = true;
+    if (failed_) return;
+    const size_t copied = FieldSize(place) + description.size();
+    if (!context_.Charge(8 + copied / 16)) {
+      failed_ = true;
+      return;
+    }
+    const size_t bytes = sizeof(SchemaMistake) + copied;
+    if (bytes > kMaxMistakeBytes - std::min(mistake_bytes_, kMaxMistakeBytes)) {
+      return Fail("the document has too many mistakes");
+    }
     result.mistakes.push_back({std::string(type), Field(place), std::move(description)});
+    result.share.all = &mistake_bytes_;
+    result.share.bytes += bytes;
+    mistake_bytes_ += bytes;
     result.score -= 2;
   }
 
+  void Merge(Result& result, Result&& other) {
+    if (result.mistakes.empty()) {
+      result.mistakes = std::move(other.mistakes);
+    } else {
+      if (!context_.Charge(other.mistakes.size() / 8)) failed_ = true;
+      std::move(other.mistakes.begin(), other.mistakes.end(), std::back_inserter(result.mistakes));
+    }
+    result.share.all = &mistake_bytes_;
+    result.share.bytes += std::exchange(other.share.bytes, 0);
+    result.score += other.score;
+  }
+
+  static std::string_view Cut(std::string_view name) {
+    if (name.size() <= kMaxNameBytes) return name;
+    size_t size = kMaxNameBytes;
+    while (size > 0 && (name[size] & 0xc0) == 0x80) --size;  // not within a character
+    return name.substr(0, size);
+  }
+
+  static size_t FieldSize(const Place& place) {
+    size_t size = 0;
+    for (const Place* at = &place; at->outer != nullptr; at = at->outer) {
+      size += Cut(at->name).size() + 1;
+    }
+    return size;
+  }
+
+  // "a.0.b"
   static std::string Field(const Place& place) {
     if (place.outer == nullptr) return std::string(place.name);
     std::vector<std::string_view> names;
-    for (const Place* at = &place; at->outer != nullptr; at = at->outer) names.push_back(at->name);
+    for (const Place* at = &place; at->outer != nullptr; at = at->outer) {
+      names.push_back(Cut(at->name));
+    }
     std::string out;
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
       if (name != names.rbegin()) out += '.';
@@ -873,7 +938,7 @@ class JsonSchema::Validator {
       }
       if (!found) {
         Add(result, "number_any_of", place, "Must validate at least one schema (anyOf)");
-        result.Merge(*std::move(best));
+        Merge(result, *std::move(best));
       }
     }
     if (!node.one_of.empty()) {
@@ -889,7 +954,7 @@ class JsonSchema::Validator {
       }
       if (valid != 1) {
         Add(result, "number_one_of", place, "Must validate one and only one schema (oneOf)");
-        if (valid == 0) result.Merge(*std::move(best));
+        if (valid == 0) Merge(result, *std::move(best));
       }
     }
     if (!node.all_of.empty()) {
@@ -897,7 +962,7 @@ class JsonSchema::Validator {
       for (const Node* each : node.all_of) {
         Result tried = Sub(*each, value, place);
         all = all && tried.valid();
-        result.Merge(std::move(tried));
+        Merge(result, std::move(tried));
       }
       if (!all) Add(result, "number_all_of", place, "Must validate all the schemas (allOf)");
     }
@@ -928,7 +993,7 @@ class JsonSchema::Validator {
     Add(result, holds ? "condition_then" : "condition_else", place,
         holds ? R"(Must validate "then" as "if" was valid)"
               : R"(Must validate "else" as "if" was not valid)");
-    result.Merge(std::move(tried));
+    Merge(result, std::move(tried));
   }
 
   // The value's canonical text; empty after an error.
@@ -1016,7 +1081,7 @@ class JsonSchema::Validator {
                                                  : node.additional_items;
       if (item == nullptr) break;
       const std::string index = std::to_string(i);
-      result.Merge(Sub(*item, value.At(i), {index, &place}));
+      Merge(result, Sub(*item, value.At(i), {index, &place}));
     }
     if (!node.one_for_all_items && !node.items.empty() && value.size() > node.items.size() &&
         node.allows_additional_items == false) {
@@ -1057,7 +1122,7 @@ class JsonSchema::Validator {
       }
       if (!found) {
         Add(result, "contains", place, "At least one of the items must match");
-        if (best) result.Merge(*std::move(best));
+        if (best) Merge(result, *std::move(best));
       }
     }
     ++result.score;
@@ -1090,7 +1155,7 @@ class JsonSchema::Validator {
         if (tried.valid()) continue;
         Add(result, "invalid_property_name", place,
             "Property name of \"" + std::string(member.key.string_value()) + "\" does not match");
-        result.Merge(std::move(tried));
+        Merge(result, std::move(tried));
       }
     }
     ++result.score;
@@ -1104,7 +1169,7 @@ class JsonSchema::Validator {
       if (!context_.Charge(1)) failed_ = true;
       if (!RE2::PartialMatch(re2::StringPiece(name), *regex)) continue;
       matched = true;
-      result.Merge(Sub(*property, member.value, {name, &place}));
+      Merge(result, Sub(*property, member.value, {name, &place}));
     }
     if (matched) {
       ++result.score;
@@ -1116,7 +1181,7 @@ class JsonSchema::Validator {
         [](const auto& property, std::string_view wanted) { return property.first < wanted; });
     if (known != node.properties.end() && known->first == name) return;
     if (node.additional_properties != nullptr) {
-      result.Merge(Sub(*node.additional_properties, member.value, {name, &place}));
+      Merge(result, Sub(*node.additional_properties, member.value, {name, &place}));
     } else {
       Add(result, "additional_property_not_allowed", place,
           "Additional property " + std::string(name) + " is not allowed");
@@ -1124,6 +1189,7 @@ class JsonSchema::Validator {
   }
 
   BuiltinContext& context_;
+  size_t mistake_bytes_ = 0;  // of all that are kept now
   int depth_ = 0;
   bool failed_ = false;
 };

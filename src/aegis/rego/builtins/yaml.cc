@@ -145,6 +145,21 @@ Scalar Resolve(std::string_view text) {
 
 // --- Reading ---
 
+// Lines that start with '%', be they directives or not. libyaml compares each directive with all
+// before it, and each tag with all of them.
+size_t CountPercentLines(std::string_view text) {
+  constexpr std::string_view kBreaks[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+  size_t count = 0;
+  for (size_t at = text.find('%'); at != text.npos; at = text.find('%', at + 1)) {
+    const std::string_view before = text.substr(0, at);
+    if (at == 0 || std::any_of(std::begin(kBreaks), std::end(kBreaks),
+                               [&](std::string_view each) { return before.ends_with(each); })) {
+      ++count;
+    }
+  }
+  return count;
+}
+
 struct Node {
   enum class Kind : uint8_t { kScalar, kSequence, kMapping };
   Kind kind = Kind::kScalar;
@@ -189,7 +204,8 @@ class Reader {
 
  private:
   static constexpr size_t kMaxNodes = size_t{1} << 20;
-  static constexpr int kMaxDepth = 400;
+  // Of the text, and of what it stands for once aliases are followed and members are merged.
+  static constexpr size_t kMaxDepth = 400;
 
   struct Event {
     yaml_event_t event{};
@@ -260,6 +276,16 @@ class Reader {
     return Next() ? node : nullptr;
   }
 
+  // Every collection is opened before what is in it: this bounds the stack.
+  bool Open(const Node& node) {
+    if (open_.size() >= kMaxDepth) {
+      Fail("the document nests too deep");
+    } else if (!open_.insert(&node).second) {
+      Fail("an anchor's value contains itself");
+    }
+    return !failed_;
+  }
+
   Value Decode(const Node& node) {
     // Aliases make small texts large.
     if (failed_ || !context_.Charge(1 + node.text.size() / 64)) {
@@ -267,7 +293,7 @@ class Reader {
       return Value();
     }
     if (node.kind == Node::Kind::kScalar) return DecodeScalar(node);
-    if (!open_.insert(&node).second) return Fail("an anchor's value contains itself");
+    if (!Open(node)) return Value();
     Value out;
     if (node.kind == Node::Kind::kSequence) {
       ArrayBuilder array(context_.arena(), node.children.size());
@@ -387,8 +413,8 @@ class Reader {
         Fail("map merge requires map or sequence of maps as the value");
         return;
       }
-      if (!context_.Charge(1) || !open_.insert(each).second) {
-        Fail("an anchor's value contains itself");
+      if (!context_.Charge(1) || !Open(*each)) {
+        failed_ = true;
         return;
       }
       AddMembers(*each, taken, object);
@@ -400,11 +426,11 @@ class Reader {
   yaml_parser_t parser_{};
   bool started_ = false;
   bool failed_ = false;
-  int depth_ = 0;
+  size_t depth_ = 0;
   std::unique_ptr<Event> event_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::map<std::string, const Node*> anchors_;
-  std::set<const Node*> open_;
+  std::set<const Node*> open_;  // the collections around what is decoded
 };
 
 // --- Writing ---
@@ -729,6 +755,7 @@ Value Marshal(BuiltinContext& context, const Value* args) {
 Value Unmarshal(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
   if (!context.Charge(text.size() / 8)) return Value();
+  if (CountPercentLines(text) > 100) return context.Error("too many lines start with '%'");
   return Reader(context, text).Read();
 }
 
