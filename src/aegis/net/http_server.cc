@@ -42,8 +42,8 @@ struct ServerThread {
 
 class Connection final : public Watch::Listener, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<ServerThread> thread, const SocketAddress& peer)
-      : thread_(std::move(thread)),
+  Connection(const std::shared_ptr<ServerThread>& thread, const SocketAddress& peer)
+      : thread_(thread),
         peer_(peer.ToString()),
         timer_([](void* self) { static_cast<Connection*>(self)->OnTimeout(); }, this),
         parser_({.max_head_bytes = thread_.lock()->options->max_header_bytes}) {}
