@@ -53,7 +53,7 @@ bool IsMultiple(Value a, Value b) {
 
 // The number as Go prints a big.Float of 64 bits with %v.
 std::string FloatText(Value number) {
-  const std::string text = internal::BigFloat(number).ToText();
+  std::string text = internal::BigFloat(number).ToText();
   if (text.find_first_of(".e") != text.npos) return text;
   const std::string sign = text.starts_with('-') ? "-" : "";
   std::string digits = text.substr(sign.size());

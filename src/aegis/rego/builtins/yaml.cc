@@ -363,7 +363,7 @@ class Reader {
     if (value.is_string()) return std::string(value.string_value());
     if (value.is_bool()) return value.is_true() ? "true" : "false";
     if (value.is_number()) {
-      const std::string text = ToJson(value);
+      std::string text = ToJson(value);
       const Scalar scalar = Resolve(key.text);
       if (!scalar.is_float) return text;
       // OPA names members after float32.
