@@ -1,6 +1,7 @@
 #include "aegis/rego/big_number.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "aegis/rego/number.h"
 
@@ -99,6 +100,15 @@ struct Decimal {
 };
 
 }  // namespace
+
+uint64_t StepsToRead(Value number) {
+  if (number.is_int()) return 0;
+  const Number& big = *number.big_number();
+  const int64_t power = big.point - static_cast<int64_t>(big.digits);
+  const uint64_t decimals = big.digits + static_cast<uint64_t>(power < 0 ? -power : power);
+  const uint64_t limbs = decimals / 19 + 1;  // of 64 bits
+  return limbs * 2 * static_cast<uint64_t>(std::bit_width(limbs));
+}
 
 std::optional<mpz_class> ToInteger(Value number) {
   mpz_class digits;

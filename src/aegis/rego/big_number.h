@@ -21,6 +21,10 @@ namespace aegis::rego::internal {
 std::optional<mpz_class> ToInteger(Value number);
 Value FromInteger(Arena& arena, const mpz_class& integer);
 
+// Steps to charge before a number is read into one of the forms here, and written again: they grow
+// with its decimals, also with those that an exponent stands for. 0 for an int64.
+uint64_t StepsToRead(Value number);
+
 // ±digits × 10^power.
 struct ExactDecimal {
   mpz_class digits;

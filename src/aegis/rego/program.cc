@@ -45,6 +45,7 @@ void WarmTimeZones(const internal::ByteCode& code) {
   const bool asks = std::any_of(code.builtins.begin(), code.builtins.end(),
                                 [](const Builtin* b) { return b->name.starts_with("time."); });
   if (!asks) return;
+  WarmTimeZone("UTC");  // the list of names
   int left = 1024;
   for (const Value constant : code.constants) {
     if (!constant.is_collection()) WarmTimeZonesIn(constant, left);

@@ -40,7 +40,9 @@ Value Accumulate(BuiltinContext& context, const Value* args) {
                               : __builtin_add_overflow(small, *value, &small));
   }
   if (fits) return Value::Int(small);
-  if (!context.Charge(elements.size() * 16)) return Value();
+  for (const Value element : elements) {
+    if (!context.Charge(16 + internal::StepsToRead(element))) return Value();
+  }
   mpz_class exact = product ? 1 : 0;
   for (const Value element : elements) {
     const std::optional<mpz_class> value = internal::ToInteger(element);

@@ -1,6 +1,5 @@
 // plus, minus, mul, div, rem, abs, round, ceil, floor, bits.*, numbers.range*. As in OPA: integers
 // are exact however large, everything else goes through floats of 64 bits of mantissa.
-#include <bit>
 #include <limits>
 
 #include "aegis/rego/big_number.h"
@@ -14,16 +13,15 @@ using internal::FromFloat;
 using internal::FromInteger;
 using internal::ToInteger;
 
-// Work on large integers counts by their length.
-bool ChargeFor(BuiltinContext& context, const mpz_class& a, const mpz_class& b) {
-  // Reading and writing decimals takes more than their length.
-  const uint64_t limbs = mpz_size(a.get_mpz_t()) + mpz_size(b.get_mpz_t());
-  return context.Charge(limbs * 2 * static_cast<uint64_t>(std::bit_width(limbs)));
+// Work on large numbers counts by their decimals.
+bool ChargeFor(BuiltinContext& context, Value number) {
+  return context.Charge(internal::StepsToRead(number));
 }
 
 #define AEGIS_NUMBER_ARGS(count)                                                  \
   for (int i = 0; i < (count); ++i) {                                             \
     if (!args[i].is_number()) return context.WrongType(i + 1, "number", args[i]); \
+    if (!ChargeFor(context, args[i])) return Value();                             \
   }
 
 enum class Op { kPlus, kMinus, kMultiply };
@@ -41,7 +39,6 @@ Value Exact(BuiltinContext& context, const Value* args) {
   }
   const std::optional<mpz_class> a = ToInteger(args[0]), b = ToInteger(args[1]);
   if (a && b) {
-    if (!ChargeFor(context, *a, *b)) return Value();
     return FromInteger(context.arena(), op == Op::kPlus    ? mpz_class(*a + *b)
                                         : op == Op::kMinus ? mpz_class(*a - *b)
                                                            : mpz_class(*a * *b));
@@ -100,7 +97,6 @@ Value Remainder(BuiltinContext& context, const Value* args) {
   const std::optional<mpz_class> a = ToInteger(args[0]), b = ToInteger(args[1]);
   if (!a || !b) return context.Error("modulo on floating-point number");
   if (*b == 0) return context.Error("modulo by zero");
-  if (!ChargeFor(context, *a, *b)) return Value();
   return FromInteger(context.arena(), mpz_class(*a % *b));
 }
 
@@ -149,6 +145,7 @@ Value Rounded(BuiltinContext& context, const Value* args) {
 
 #define AEGIS_INTEGER_ARG(name, i)                                                     \
   if (!args[i].is_number()) return context.WrongType(i + 1, "number", args[i]);        \
+  if (!ChargeFor(context, args[i])) return Value();                                    \
   const std::optional<mpz_class> name##_integer = ToInteger(args[i]);                  \
   if (!name##_integer)                                                                 \
     return context.TypeError("operand " + std::to_string(i + 1) +                      \
@@ -161,7 +158,6 @@ template <Bits bits>
 Value Bitwise(BuiltinContext& context, const Value* args) {
   AEGIS_INTEGER_ARG(a, 0);
   AEGIS_INTEGER_ARG(b, 1);
-  if (!ChargeFor(context, a, b)) return Value();
   return FromInteger(context.arena(), bits == Bits::kAnd  ? mpz_class(a & b)
                                       : bits == Bits::kOr ? mpz_class(a | b)
                                                           : mpz_class(a ^ b));

@@ -254,6 +254,134 @@ TEST(Encoding, JsonWithOptions) {
               "[" + deep + R"(,{"indent":")" + Repeat(" ", 1 << 19) + "\"}]", "error"}});
 }
 
+std::string PatternAndText(const std::string& pattern, const std::string& text) {
+  return "[" + Quoted(pattern) + "," + Quoted(text) + "]";
+}
+
+TEST(Patterns, KindsDoNotMeetInTheCache) {
+  BuiltinCaller caller;
+  for (const char* regex : {"glob:.:prod.*", "1:.prod.*", "template:<>urn:<[0-9]+>"}) {
+    EXPECT_EQ(caller.Call("regex.is_valid", "[" + Quoted(regex) + "]"), "true");
+  }
+  EXPECT_EQ(caller.Call("glob.match", R"(["prod.*", [], "prod.x"])"), "true");
+  EXPECT_EQ(caller.Call("regex.match", R"(["1:.prod.*", "prod.x"])"), "false");
+  EXPECT_EQ(caller.Call("regex.template_match", R"(["urn:<[0-9]+>", "urn:7", "<", ">"])"), "true");
+  EXPECT_EQ(caller.Call("regex.match", R"(["<>urn:<[0-9]+>", "<>urn:<7>"])"), "true");
+  EXPECT_EQ(caller.Call("regex.template_match", R"(["urn:<[0-9]+>", "urn:7", "<", ">"])"), "true");
+}
+
+TEST(Patterns, GlobsOfOtherSeparatorsDoNotMeetInTheCache) {
+  BuiltinCaller caller;
+  EXPECT_EQ(caller.Call("glob.match", R"([".:foo", null, "foo"])"), "false");
+  EXPECT_EQ(caller.Call("glob.match", R"(["foo", [":", "."], "foo"])"), "true");
+  EXPECT_EQ(caller.Call("glob.match", R"([":foo", ["."], ":foo"])"), "true");
+  EXPECT_EQ(caller.Call("glob.match", R"(["foo", [".", ":"], "foo"])"), "true");
+  EXPECT_EQ(caller.Call("glob.match", R"(["*", null, "a.b"])"), "true");
+  EXPECT_EQ(caller.Call("glob.match", R"(["*", [], "a.b"])"), "false");
+  EXPECT_EQ(caller.Call("glob.match", R"(["*", null, "a.b"])"), "true");
+}
+
+TEST(Patterns, LongOnesAreRefused) {
+  const std::string fits = Repeat("a", 64 * 1024), too_long = fits + "a";
+  ExpectAll({{"regex.match", PatternAndText(fits, "a"), "false"},
+             {"regex.match", PatternAndText(fits, fits), "steps"},
+             {"regex.match", PatternAndText(too_long, too_long), "error"},
+             {"regex.is_valid", "[" + Quoted(too_long) + "]", "false"},
+             {"glob.match", "[" + Quoted(too_long) + R"(, [], "a"])", "error"},
+             // Short, but each * stands for all separators.
+             {"glob.match", "[" + Quoted(Repeat("*a", 20'000)) + R"(, [], "a"])", "error"},
+             {"regex.template_match", "[" + Quoted(too_long) + R"(, "a", "<", ">"])", "error"}});
+}
+
+TEST(Patterns, CompilingAndSearchingAreCharged) {
+  BuiltinCaller caller;
+  const std::string pattern = Repeat("(a|b)", 200), text = Repeat("ab", 100);
+  EXPECT_EQ(caller.Call("regex.match", PatternAndText(pattern, text)), "true");
+  EXPECT_GE(caller.steps_used, 1000);
+  EXPECT_EQ(caller.Call("regex.match", PatternAndText(pattern, text)), "true");
+  EXPECT_LT(caller.steps_used, 100);  // it was kept
+  // What is long or not valid is not kept.
+  const std::string longer = Repeat("(a|b)", 1000);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(caller.Call("regex.match", PatternAndText(longer, text)), "false");
+    EXPECT_GE(caller.steps_used, 5000);
+    EXPECT_EQ(caller.Call("regex.is_valid", "[" + Quoted(pattern + "(") + "]"), "false");
+    EXPECT_GE(caller.steps_used, 1000);
+    // Short, but too large when it is compiled.
+    EXPECT_EQ(caller.Call("regex.is_valid", R"(["\\pL{1000}"])"), "false");
+    EXPECT_GE(caller.steps_used, 10'000);
+  }
+  // Every part of a template is compiled.
+  const std::string parts = "[" + Quoted(Repeat("<\\pL{20}>", 1000)) + R"(, "a", "<", ">"])";
+  EXPECT_EQ(caller.Call("regex.template_match", parts).substr(0, 6), "error:");
+  EXPECT_GE(caller.steps_used, 10'000);
+
+  const std::string large = Repeat("a", 1 << 20);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(caller.Call("regex.match", PatternAndText("b", large)), "false");
+    EXPECT_GE(caller.steps_used, 16 * 1024);
+    EXPECT_EQ(caller.Call("glob.match", "[\"b\", null," + Quoted(large) + "]"), "false");
+    EXPECT_GE(caller.steps_used, 16 * 1024);
+    EXPECT_EQ(caller.Call("regex.template_match", "[\"b\"," + Quoted(large) + R"(, "<", ">"])"),
+              "false");
+    EXPECT_GE(caller.steps_used, 16 * 1024);
+  }
+}
+
+TEST(Numbers, LargeOnesAreCharged) {
+  std::string ints = "1e30000", fractions = "1e-30000";
+  for (int i = 0; i < 100; ++i) {
+    ints += ",1e30000";
+    fractions += ",1e-30000";
+  }
+  ExpectAll({{"sum", "[[" + ints + "]]", "steps"},
+             {"sum", "[[" + fractions + "]]", "steps"},
+             {"product", "[[" + ints + "]]", "steps"},
+             {"product", "[[" + fractions + "]]", "steps"},
+             {"sum", "[[9223372036854775807, 1]]", "9223372036854775808"},
+             {"sum", "[[0.5, 1]]", "1.5"}});
+  CallLimits few;
+  few.steps = 10'000;
+  for (const char* number : {"1e30000", "1e-30000", "-1e30000"}) {
+    const std::string one = "[" + std::string(number) + "]", two = one.substr(0, one.size() - 1);
+    for (const char* name : {"round", "ceil", "floor", "abs", "bits.negate"}) {
+      ExpectAll({{name, one, "steps"}}, few);
+    }
+    for (const char* name : {"plus", "minus", "mul", "div", "rem", "bits.and", "bits.rsh"}) {
+      ExpectAll({{name, two + ", 1]", "steps"}}, few);
+    }
+  }
+  ExpectAll({{"ceil", "[2.5]", "3"}, {"abs", "[-9223372036854775808]", "9223372036854775808"}},
+            few);
+}
+
+TEST(Times, LargeNumbersAreNotRead) {
+  BuiltinCaller caller;
+  for (const std::string& number :
+       {std::string("1e30000"), std::string("1e-30000"), std::string("0.5"),
+        "1." + Repeat("1", 100'000), std::string("9223372036854775808")}) {
+    EXPECT_EQ(caller.Call("time.date", "[" + number + "]"), "error: timestamp too big");
+    EXPECT_EQ(caller.steps_used, 0);
+  }
+  EXPECT_EQ(caller.Call("time.date", "[1.7e18]"), "[2023,11,14]");
+}
+
+TEST(Times, UnknownZonesAreChargedAndNotAskedFor) {
+  BuiltinCaller caller;
+  for (int i = 0; i < 2; ++i) {
+    for (const char* name : {"Europe/Nowhere", "Fixed/UTC+01:00:00", "libc:localtime", "localtime",
+                             "./Europe/Berlin", "Europe//Berlin", "Europe", "/etc/localtime"}) {
+      EXPECT_EQ(caller.Call("time.clock", "[[0, " + Quoted(name) + "]]"),
+                "error: unknown time zone " + std::string(name));
+      EXPECT_EQ(caller.steps_used, 100);
+    }
+  }
+  EXPECT_EQ(caller.Call("time.clock", R"([[0, "Europe/Berlin"]])"), "[1,0,0]");
+  EXPECT_EQ(caller.steps_used, 100);
+  EXPECT_EQ(caller.Call("time.clock", R"([[0, "Europe/Berlin"]])"), "[1,0,0]");
+  EXPECT_EQ(caller.steps_used, 0);
+}
+
 TEST(Times, FormsOfGo) {
   ExpectAll({
       {"time.format",

@@ -1,38 +1,74 @@
 #include "aegis/rego/builtins/caches.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
 #include "aegis/rego/builtins/builtin.h"
 #include "aegis/rego/builtins/json_schema.h"
 
 namespace aegis::rego {
 
-std::unique_ptr<RE2> BuiltinCaches::Compile(const std::string& pattern) {
+std::unique_ptr<RE2> BuiltinCaches::Compile(BuiltinContext& context, const std::string& pattern,
+                                            std::string& problem) {
+  if (pattern.size() > kMaxPatternText) {
+    problem = "the pattern is too long";
+    return nullptr;
+  }
   RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kPatternBytes);
-  return std::make_unique<RE2>(pattern, options);
+  auto expression = std::make_unique<RE2>(pattern, options);
+  const bool too_large = expression->error_code() == RE2::ErrorPatternTooLarge;
+  const int instructions = too_large ? kMaxInstructions : expression->ProgramSize();
+  if (instructions > 0 && !context.Charge(static_cast<uint64_t>(instructions))) return nullptr;
+  if (expression->ok()) return expression;
+  problem = expression->error();
+  return nullptr;
 }
 
 namespace {
 
-// Only names below the zone database, none of Abseil's own. Abseil keeps what it has loaded.
-bool LoadZone(std::string_view name, absl::TimeZone& zone) {
-  if (name.size() > 64 || name.front() == '/' || name.find("..") != name.npos ||
-      name.find('\\') != name.npos || name.find('\0') != name.npos || name == "localtime" ||
-      name.starts_with("Fixed/") || name.starts_with("libc:") || name.starts_with("file:")) {
-    return false;
+// The names below the zone database, sorted. Where Abseil looks for them.
+std::vector<std::string> ReadZoneNames() {
+  namespace fs = std::filesystem;
+  const char* const set = std::getenv("TZDIR");
+  const fs::path root = set != nullptr && *set != '\0' ? set : "/usr/share/zoneinfo";
+  constexpr int kMaxDepth = 4;  // "right/America/Argentina/Ushuaia"
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::recursive_directory_iterator entry(root, error);
+  while (!error && entry != fs::recursive_directory_iterator()) {
+    if (entry.depth() + 1 >= kMaxDepth) entry.disable_recursion_pending();
+    std::error_code unreadable;
+    if (entry->is_regular_file(unreadable)) {
+      names.push_back(entry->path().lexically_relative(root).generic_string());
+    }
+    entry.increment(error);
   }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Abseil keeps every name it was ever asked for, and reads files for it: it is asked only for names
+// in the zone database, none of its own ("Fixed/UTC+01:00:00", "libc:localtime").
+bool LoadZone(std::string_view name, absl::TimeZone& zone) {
+  static const std::vector<std::string> names = ReadZoneNames();
+  if (name == "localtime" || !std::binary_search(names.begin(), names.end(), name)) return false;
   return absl::LoadTimeZone(std::string(name), &zone);
 }
 
 }  // namespace
 
-const absl::TimeZone* BuiltinCaches::Zone(std::string_view name) {
+const absl::TimeZone* BuiltinCaches::Zone(BuiltinContext& context, std::string_view name) {
   static const absl::TimeZone utc = absl::UTCTimeZone();
+  constexpr uint64_t kStepsToLoad = 100;
   if (name.empty() || name == "UTC") return &utc;
   const auto found = zones_.find(std::string(name));
   if (found != zones_.end()) return &found->second;
   absl::TimeZone zone;
-  if (!LoadZone(name, zone)) return nullptr;
+  if (!context.Charge(kStepsToLoad) || !LoadZone(name, zone)) return nullptr;
   if (zones_.size() >= kMaxZones) zones_.clear();
   return &zones_.emplace(name, zone).first->second;
 }

@@ -5,6 +5,7 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include <unordered_map>
 
 #include "absl/time/time.h"
+#include "aegis/rego/builtins/builtin.h"
 #include "aegis/rego/builtins/token_cache.h"
 #include "aegis/rego/hash.h"
 
@@ -19,31 +21,54 @@ namespace aegis::rego {
 
 class JsonSchema;
 
+// Texts of different kinds never share a place in the cache.
+enum class PatternKind : uint8_t { kRegex, kGlob, kTemplate };
+
 class BuiltinCaches {
  public:
-  // A compiled pattern, or nullptr with `problem` set when it is not valid. `key` is what the cache
-  // knows it by, `translate` makes the RE2 pattern from it, in case it is not there. Valid until
-  // the next call.
+  // Longer patterns are refused, in the caller's syntax and in RE2's.
+  static constexpr size_t kMaxPatternText = 64 * 1024;
+  // What RE2 makes of a pattern is smaller than this, or it refuses the pattern.
+  static constexpr int kMaxInstructions = 16 * 1024;
+
+  // A compiled pattern, or nullptr with `problem` set when it is not valid or too long, or when the
+  // steps are used up. `key` is what the cache knows it by among its kind: patterns that differ
+  // must have keys that differ. `translate` makes the RE2 pattern from it, in case it is not there.
+  // Valid until the next call.
   template <typename Translate>
-  const RE2* Pattern(std::string_view key, Translate translate, std::string& problem) {
-    Set& set = sets_[internal::HashString(key) % kSets];
-    size_t way = 0;
-    while (way < kWays && (set.slots[way].expression == nullptr || set.slots[way].key != key)) {
-      ++way;
+  const RE2* Pattern(BuiltinContext& context, PatternKind kind, std::string_view key,
+                     Translate translate, std::string& problem) {
+    Set& set = sets_[(internal::HashString(key) + static_cast<size_t>(kind)) % kSets];
+    for (const Slot& slot : set.slots) {
+      if (slot.expression != nullptr && slot.kind == kind && slot.key == key) {
+        return slot.expression.get();
+      }
     }
-    if (way == kWays) {
-      way = set.next++ % kWays;
-      set.slots[way].expression = Compile(translate());
-      set.slots[way].key = key;
+    unkept_.reset();
+    if (key.size() > kMaxPatternText) {
+      problem = "the pattern is too long";
+      return nullptr;
     }
-    const Slot& slot = set.slots[way];
-    if (slot.expression->ok()) return slot.expression.get();
-    problem = slot.expression->error();
-    return nullptr;
+    if (!context.Charge(key.size())) return nullptr;
+    const std::string pattern = translate();
+    std::unique_ptr<RE2> expression = Compile(context, pattern, problem);
+    if (expression == nullptr) return nullptr;
+    if (std::max(key.size(), pattern.size()) > kMaxKeptText) {
+      unkept_ = std::move(expression);
+      return unkept_.get();
+    }
+    Slot& slot = set.slots[set.next++ % kWays];
+    slot = {kind, std::string(key), std::move(expression)};
+    return slot.expression.get();
   }
 
-  // The zone of an IANA name, nullptr when there is none. "" is UTC.
-  const absl::TimeZone* Zone(std::string_view name);
+  // nullptr with `problem` set when the pattern is not valid or too long. Charged by the size of
+  // what it becomes: a short pattern can mean a large one.
+  static std::unique_ptr<RE2> Compile(BuiltinContext& context, const std::string& pattern,
+                                      std::string& problem);
+
+  // The zone of an IANA name, nullptr when there is none or the steps are used up. "" is UTC.
+  const absl::TimeZone* Zone(BuiltinContext& context, std::string_view name);
 
   // The compiled schema of that JSON text; nullptr with `problem` set when it is none.
   std::shared_ptr<const JsonSchema> Schema(std::string_view json, std::string& problem);
@@ -57,8 +82,11 @@ class BuiltinCaches {
   static constexpr size_t kWays = 4;
   static constexpr size_t kMaxZones = 1024;
   static constexpr int64_t kPatternBytes = 1 << 20;
+  // RE2 keeps the text and its syntax tree too, which are not counted there.
+  static constexpr size_t kMaxKeptText = 4 * 1024;
 
   struct Slot {
+    PatternKind kind = PatternKind::kRegex;
     std::string key;
     std::unique_ptr<RE2> expression;
   };
@@ -75,9 +103,8 @@ class BuiltinCaches {
     std::shared_ptr<const JsonSchema> schema;
   };
 
-  static std::unique_ptr<RE2> Compile(const std::string& pattern);
-
   std::array<Set, kSets> sets_;
+  std::unique_ptr<RE2> unkept_;  // too long for a slot; there until another one is compiled
   std::unordered_map<std::string, absl::TimeZone> zones_;
   TokenCache tokens_;
   std::array<SchemaSlot, kSchemaSlots> schemas_;

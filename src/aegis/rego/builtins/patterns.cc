@@ -1,6 +1,7 @@
 // regex.* and glob.*, on RE2, whose syntax is Go's and which is linear in the text.
 #include "aegis/rego/builtins/patterns.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,24 @@ std::string GoPattern(std::string_view pattern) {
 
 namespace {
 
+// For one search. With a large program RE2's automaton can outgrow its memory, and then every byte
+// of the text costs as much as the program is long.
+bool ChargeSearch(BuiltinContext& context, const RE2& pattern, std::string_view text) {
+  constexpr int kLarge = 1024;
+  const int size = pattern.ProgramSize();
+  return context.Charge(text.size() * static_cast<size_t>(size > kLarge ? size : 1) / 64);
+}
+
+// One search; undefined when the steps are used up.
+Value Found(BuiltinContext& context, const RE2& pattern, std::string_view text) {
+  if (!ChargeSearch(context, pattern, text)) return Value();
+  return Value::Bool(pattern.Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+}
+
 const RE2* Regex(BuiltinContext& context, std::string_view pattern) {
   std::string problem;
-  const RE2* regex = context.caches().Pattern(pattern, [&] { return GoPattern(pattern); }, problem);
+  const RE2* regex = context.caches().Pattern(
+      context, PatternKind::kRegex, pattern, [&] { return GoPattern(pattern); }, problem);
   if (regex == nullptr) context.Error("error parsing regexp: " + problem);
   return regex;
 }
@@ -44,15 +60,16 @@ Value Match(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 1);
   const RE2* regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
-  return Value::Bool(regex->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+  return Found(context, *regex, text);
 }
 
 Value IsValid(BuiltinContext& context, const Value* args) {
   if (!args[0].is_string()) return Value::Bool(false);
   std::string problem;
   const std::string_view pattern = args[0].string_value();
-  return Value::Bool(
-      context.caches().Pattern(pattern, [&] { return GoPattern(pattern); }, problem) != nullptr);
+  const RE2* regex = context.caches().Pattern(
+      context, PatternKind::kRegex, pattern, [&] { return GoPattern(pattern); }, problem);
+  return Value::Bool(regex != nullptr);
 }
 
 // Go's Regexp.FindAll: matches from left to right; an empty one right behind another is skipped.
@@ -64,7 +81,7 @@ bool FindAll(BuiltinContext& context, const RE2& regex, std::string_view text, i
   std::vector<re2::StringPiece> match(static_cast<size_t>(groups));
   size_t position = 0, last_end = SIZE_MAX;
   while (limit != 0 && position <= text.size()) {
-    if (!context.Charge(1 + text.size() / 64)) return false;
+    if (!context.Charge(1) || !ChargeSearch(context, regex, text)) return false;
     if (!regex.Match(text, position, text.size(), RE2::UNANCHORED, match.data(), groups)) break;
     const auto start = static_cast<size_t>(match[0].data() - text.data());
     const size_t end = start + match[0].size();
@@ -212,8 +229,10 @@ void AppendQuoted(std::string& out, std::string_view text) {
 
 // "urn:<[0-9]+>:x" with the delimiters < and >: what is between them is a pattern, all else stands
 // for itself. Not a valid pattern when a part is none.
-std::string FromTemplate(std::string_view text, char open, char close) {
+std::string FromTemplate(BuiltinContext& context, std::string_view text, char open, char close) {
   constexpr std::string_view kInvalid = "(";
+  int instructions = 0;  // of all parts, which the whole has too
+  std::string problem;
   std::string out = "^";
   int level = 0;
   size_t begin = 0;
@@ -226,7 +245,10 @@ std::string FromTemplate(std::string_view text, char open, char close) {
       if (--level < 0) break;
       if (level > 0) continue;
       const std::string part = GoPattern(text.substr(begin, i - begin));
-      if (!RE2(part, RE2::Quiet).ok()) return std::string(kInvalid);
+      const std::unique_ptr<RE2> compiled = BuiltinCaches::Compile(context, part, problem);
+      if (compiled == nullptr) return std::string(kInvalid);
+      instructions += compiled->ProgramSize();
+      if (instructions > BuiltinCaches::kMaxInstructions) return std::string(kInvalid);
       out += "(" + part + ")";
       begin = i + 1;
     }
@@ -244,15 +266,16 @@ Value TemplateMatch(BuiltinContext& context, const Value* args) {
   if (open.size() != 1 || close.size() != 1) {
     return context.Error("a delimiter has to be exactly one character long");
   }
-  std::string key = "template:";
+  std::string key;
   key.append(open).append(close).append(text_template);
   std::string problem;
   const RE2* regex = context.caches().Pattern(
-      key, [&] { return FromTemplate(text_template, open[0], close[0]); }, problem);
+      context, PatternKind::kTemplate, key,
+      [&] { return FromTemplate(context, text_template, open[0], close[0]); }, problem);
   if (regex == nullptr) {
     return context.Error("unbalanced delimiters or an invalid pattern in the template");
   }
-  return Value::Bool(regex->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+  return Found(context, *regex, text);
 }
 
 // A glob of github.com/gobwas/glob as a pattern of RE2: * and ? do not pass a separator, ** does;
@@ -275,7 +298,8 @@ class GlobTranslator {
 
   std::string Run() {
     out_ = "\\A(?:";
-    while (at_ < glob_.size()) One();
+    // Each * can be as long as all separators.
+    while (at_ < glob_.size() && out_.size() <= BuiltinCaches::kMaxPatternText) One();
     // An open list never matches; an unclosed group is no valid pattern.
     return out_ + ")\\z";
   }
@@ -357,7 +381,6 @@ Value GlobMatch(BuiltinContext& context, const Value* args) {
   }
   AEGIS_STRING_ARG(text, 2);
   std::vector<uint32_t> separators;
-  std::string key = "glob:";
   if (args[1].is_array() && args[1].size() == 0) separators.push_back('.');
   for (const Value separator : args[1].elements()) {
     const std::vector<uint32_t> runes = Runes(separator.string_value());
@@ -366,14 +389,16 @@ Value GlobMatch(BuiltinContext& context, const Value* args) {
     }
     separators.push_back(runes[0]);
   }
+  // How many separators there are tells where the glob begins.
+  std::string key = std::to_string(separators.size()) + ':';
   for (const uint32_t separator : separators) AppendRune(key, separator);
-  key += ':';
   key += glob;
   std::string problem;
   const RE2* pattern = context.caches().Pattern(
-      key, [&] { return GlobTranslator(glob, separators).Run(); }, problem);
+      context, PatternKind::kGlob, key, [&] { return GlobTranslator(glob, separators).Run(); },
+      problem);
   if (pattern == nullptr) return context.Error("the glob is not valid: " + problem);
-  return Value::Bool(pattern->Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
+  return Found(context, *pattern, text);
 }
 
 Value GlobQuoteMeta(BuiltinContext& context, const Value* args) {

@@ -8,6 +8,7 @@
 #include "aegis/rego/builtins/caches.h"
 #include "aegis/rego/builtins/go_time.h"
 #include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/number.h"
 
 namespace aegis::rego {
 namespace {
@@ -35,7 +36,10 @@ bool ReadMoment(BuiltinContext& context, Value operand, Moment& out) {
     return false;
   }
   std::optional<int64_t> value = nanos.AsInt64();
-  if (!value) {
+  // An integer of 64 bits has no more digits; what has many more is not worth reading.
+  constexpr int kMaxDigits = 20;
+  if (const internal::Number* const big = value ? nullptr : nanos.big_number();
+      big != nullptr && big->point <= kMaxDigits && big->digits <= kMaxDigits) {
     const std::optional<mpz_class> integer = internal::ToInteger(nanos);
     if (integer && integer->fits_slong_p()) value = integer->get_si();
   }
@@ -43,7 +47,7 @@ bool ReadMoment(BuiltinContext& context, Value operand, Moment& out) {
     context.Error("timestamp too big");
     return false;
   }
-  out.zone = context.caches().Zone(zone_name);
+  out.zone = context.caches().Zone(context, zone_name);
   if (out.zone == nullptr) {
     context.Error("unknown time zone " + std::string(zone_name));
     return false;
