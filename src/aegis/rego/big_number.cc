@@ -101,13 +101,20 @@ struct Decimal {
 
 }  // namespace
 
-uint64_t StepsToRead(Value number) {
+uint64_t Decimals(Value number) {
   if (number.is_int()) return 0;
   const Number& big = *number.big_number();
   const int64_t power = big.point - static_cast<int64_t>(big.digits);
-  const uint64_t decimals = big.digits + static_cast<uint64_t>(power < 0 ? -power : power);
+  return big.digits + static_cast<uint64_t>(power < 0 ? -power : power);
+}
+
+uint64_t StepsForDecimals(uint64_t decimals) {
   const uint64_t limbs = decimals / 19 + 1;  // of 64 bits
   return limbs * 2 * static_cast<uint64_t>(std::bit_width(limbs));
+}
+
+uint64_t StepsToRead(Value number) {
+  return number.is_int() ? 0 : StepsForDecimals(Decimals(number));
 }
 
 std::optional<mpz_class> ToInteger(Value number) {

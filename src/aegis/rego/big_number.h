@@ -24,6 +24,10 @@ Value FromInteger(Arena& arena, const mpz_class& integer);
 // Steps to charge before a number is read into one of the forms here, and written again: they grow
 // with its decimals, also with those that an exponent stands for. 0 for an int64.
 uint64_t StepsToRead(Value number);
+// For a number of that many decimals.
+uint64_t StepsForDecimals(uint64_t decimals);
+// Those of a number, 0 for an int64.
+uint64_t Decimals(Value number);
 
 // ±digits × 10^power.
 struct ExactDecimal {

@@ -58,6 +58,12 @@ Value Accumulate(BuiltinContext& context, const Value* args) {
     }
   }
   if (integers) return internal::FromInteger(context.arena(), exact);
+  if (product) {
+    // The exponents add up, and the text of the result has as many decimals; it is made from three.
+    uint64_t decimals = 0;
+    for (const Value element : elements) decimals += internal::Decimals(element);
+    if (!context.Charge(3 * internal::StepsForDecimals(decimals))) return Value();
+  }
   BigFloat sum(Value::Int(product ? 1 : 0));
   for (const Value element : elements) {
     sum = product ? BigFloat::MultiplyDouble(sum, BigFloat(element))

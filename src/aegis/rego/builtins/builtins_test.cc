@@ -338,6 +338,10 @@ TEST(Numbers, LargeOnesAreCharged) {
              {"sum", "[[" + fractions + "]]", "steps"},
              {"product", "[[" + ints + "]]", "steps"},
              {"product", "[[" + fractions + "]]", "steps"},
+             // The reading is paid for, the text of the result is not.
+             {"product", "[[0.5" + Repeat(",1e30000", 20) + "]]", "steps"},
+             {"product", "[[0.5" + Repeat(",1e-30000", 20) + "]]", "steps"},
+             {"product", "[[0.5, 3]]", "1.5"},
              {"sum", "[[9223372036854775807, 1]]", "9223372036854775808"},
              {"sum", "[[0.5, 1]]", "1.5"}});
   CallLimits few;
