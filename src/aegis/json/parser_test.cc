@@ -179,7 +179,7 @@ TEST(Parser, OffsetsAreOfTheFault) {
 TEST(Parser, AgreesWithTheTreeParser) {
   const std::string text =
       R"({"a":[1,-2.5e+3,0,true,false,null,"x\u00e9\ud83d\ude00\n"],"b":{"c":{}},"d":[[],"long enough"]})";
-  const std::string bytes = std::string("\"\\{}[],:0-e.tn \n\x01\x80\xc3", 20);
+  const std::string bytes = std::string("\"\\{}[],:0-e.tn \n\x01\x80\xc3\0", 20);
   Parser parser;
   const auto same = [&](std::string_view changed) {
     Recorder recorder;

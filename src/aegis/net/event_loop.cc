@@ -125,7 +125,7 @@ bool Watch::Open(EventLoop& loop, FileDescriptor fd, Listener* listener) {
   }
   boost::system::error_code error;
   const int raw = fd.get();
-  state->descriptor.assign(raw, error);
+  static_cast<void>(state->descriptor.assign(raw, error));  // what it returns is `error`
   if (error) {
     free_states.push_back(state);
     return false;
@@ -158,7 +158,7 @@ void Watch::Close() {
   State* state = std::exchange(state_, nullptr);
   fd_ = -1;
   boost::system::error_code ignored;
-  state->descriptor.close(ignored);
+  static_cast<void>(state->descriptor.close(ignored));
   state->closed = true;
   state->ReleaseIfIdle();
 }

@@ -57,7 +57,6 @@ ParseStatus HeadScanner::Scan(const char* data, size_t size, const Http1Limits& 
 
 namespace {
 
-using internal::kFieldChar;
 using internal::kHexDigit;
 using internal::kHostChar;
 using internal::kPathChar;

@@ -116,7 +116,7 @@ Result<Agent> SqliteRepository::ChangeAgent(const TenantKey& tenant, const std::
                                             const AgentChange& change, const Operator& by) {
   const std::lock_guard lock(mutex_);
   AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
-  AEGIS_TRY(const Agent before, FindAgent(tenant, name));
+  AEGIS_TRY(Agent before, FindAgent(tenant, name));
   if (change.if_revision && *change.if_revision != before.revision) {
     return Fail(RevisionMismatch("agent '" + name + "'", *change.if_revision, before.revision));
   }
@@ -208,7 +208,7 @@ Result<Tool> SqliteRepository::ChangeTool(const TenantKey& tenant, const std::st
                                           std::optional<int64_t> if_revision, const Operator& by) {
   const std::lock_guard lock(mutex_);
   AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
-  AEGIS_TRY(const Tool before, FindTool(tenant, name));
+  AEGIS_TRY(Tool before, FindTool(tenant, name));
   if (if_revision && *if_revision != before.revision) {
     return Fail(RevisionMismatch("tool '" + name + "'", *if_revision, before.revision));
   }
