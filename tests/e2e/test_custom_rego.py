@@ -32,13 +32,13 @@ def folder(tmp_path):
 
 
 def until(aegis, token, amount, status):
-    """The answer once it has that status; a publish is in force within a second."""
+    """The answer once it has that status. How soon that is, test_reload.py asks."""
     since = time.monotonic()
     while True:
         answer = aegis.call(token, "payments", "create_payment", {"amount": amount})
         if answer.status == status:
             return answer
-        assert time.monotonic() - since < 1.0, answer.body
+        assert time.monotonic() - since < 10, answer.body
 
 
 def test_a_call_is_refused_with_the_message(aegis, folder):
@@ -77,10 +77,15 @@ deny contains message if {
 """)
     aegis.cli("policy", "publish", "--prune", folder)
     token = aegis.token("finance-agent", "user:alice")
-    until(aegis, token, 1, 200)
-    answer = aegis.call(
-        token, "payments", "create_payment", {"amount": 1}, {"X-Aegis-Session": "s1"}
-    )
+    # The policy before it allows the call too.
+    deadline = time.monotonic() + 10
+    while True:
+        answer = aegis.call(
+            token, "payments", "create_payment", {"amount": 1}, {"X-Aegis-Session": "s1"}
+        )
+        if answer.status == 403 or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
     assert answer.status == 403 and "all 18" in answer.json()["detail"], answer.body
 
 
