@@ -11,7 +11,6 @@ namespace aegis::audit {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 
 std::string Json(const PendingRecord& record) { return record.head + "7" + record.tail; }
 
