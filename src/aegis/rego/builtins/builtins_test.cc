@@ -510,6 +510,20 @@ TEST(JsonSchemas, HostileSchemasAreBounded) {
               R"([false, "jsonschema: an id or reference is too long"])"}});
 }
 
+TEST(JsonSchemas, PatternsAreBounded) {
+  const std::string half = Repeat("a", 40'000);
+  const auto verified = [](const std::string& schema) {
+    return CallBuiltin("json.verify_schema", "[" + schema + "]");
+  };
+  EXPECT_EQ(verified("{\"pattern\": \"" + half + "\"}"), "[true, null]");
+  EXPECT_NE(
+      verified("{\"pattern\": \"" + half + "\", \"patternProperties\": {\"" + half + "\": {}}}")
+          .find("[false, \"jsonschema: the schema's patterns are too many or too long"),
+      std::string::npos);
+  const std::string regex = "[\"\\\"" + half + half + "\\\"\", {\"format\": \"regex\"}]";
+  EXPECT_EQ(CallBuiltin("json.match_schema", regex).substr(0, 6), "[false");
+}
+
 TEST(JsonSchemas, PointersAreUnescapedOnce) {
   ExpectAll({
       {"json.match_schema",

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "aegis/base/text.h"
+#include "aegis/rego/builtins/caches.h"
 #include "aegis/rego/builtins/go_time.h"
 #include "aegis/rego/builtins/patterns.h"
 #include "aegis/rego/builtins/uri.h"
@@ -89,7 +90,10 @@ bool IsUuid(std::string_view text) {
   return true;
 }
 
-bool IsRegex(std::string_view text) { return RE2(GoPattern(text), RE2::Quiet).ok(); }
+// One that is too long to be used is none.
+bool IsRegex(std::string_view text) {
+  return text.size() <= BuiltinCaches::kMaxPatternText && RE2(GoPattern(text), RE2::Quiet).ok();
+}
 
 bool IsJsonPointer(std::string_view text) {
   if (!text.empty() && text[0] != '/') return false;

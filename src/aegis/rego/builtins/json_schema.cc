@@ -13,6 +13,7 @@
 #include "aegis/base/text.h"
 #include "aegis/json/writer.h"
 #include "aegis/rego/big_number.h"
+#include "aegis/rego/builtins/caches.h"
 #include "aegis/rego/builtins/formats.h"
 #include "aegis/rego/builtins/go_float.h"
 #include "aegis/rego/builtins/patterns.h"
@@ -531,8 +532,10 @@ class JsonSchema::Compiler {
   }
 
   std::unique_ptr<RE2> Pattern(std::string_view pattern) {
-    if (++patterns_ > kMaxPatterns) {
-      Refuse("the schema has too many patterns");
+    // All of them together may be as long as one pattern elsewhere: a kept schema keeps them.
+    pattern_bytes_ += pattern.size();
+    if (++patterns_ > kMaxPatterns || pattern_bytes_ > BuiltinCaches::kMaxPatternText) {
+      Refuse("the schema's patterns are too many or too long");
       return nullptr;
     }
     RE2::Options options;
@@ -771,6 +774,7 @@ class JsonSchema::Compiler {
   std::map<uint64_t, std::shared_ptr<const Reference>> scopes_;  // of objects, by their place
   std::map<std::string, Node*> references_;
   size_t patterns_ = 0;
+  size_t pattern_bytes_ = 0;
   int depth_ = 0;
 };
 
@@ -1067,6 +1071,7 @@ class JsonSchema::Validator {
       Add(result, "string_lte", place,
           "String length must be less than or equal to " + std::to_string(*node.max_length));
     }
+    if (node.pattern != nullptr && !context_.Charge(1 + text.size() / 64)) failed_ = true;
     if (node.pattern != nullptr && !RE2::PartialMatch(re2::StringPiece(text), *node.pattern)) {
       Add(result, "pattern", place, "Does not match pattern '" + node.pattern->pattern() + "'");
     }
@@ -1166,7 +1171,7 @@ class JsonSchema::Validator {
     const std::string_view name = member.key.string_value();
     bool matched = false;
     for (const auto& [regex, property] : node.pattern_properties) {
-      if (!context_.Charge(1)) failed_ = true;
+      if (!context_.Charge(1 + name.size() / 64)) failed_ = true;
       if (!RE2::PartialMatch(re2::StringPiece(name), *regex)) continue;
       matched = true;
       Merge(result, Sub(*property, member.value, {name, &place}));
