@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -18,25 +17,14 @@
 #include "aegis/decision/snapshot.h"
 #include "aegis/json/tree.h"
 #include "aegis/rego/value.h"
+#include "timing.h"
 
 namespace aegis {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 [[noreturn]] void Die(const std::string& why) {
   std::fprintf(stderr, "decision_bench: %s\n", why.c_str());
   std::exit(1);
-}
-
-double NanosSince(Clock::time_point start) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
-
-double ThreadCpuNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 // Mean of one run. On a busy machine the two differ; cpu_ns is then the truer.

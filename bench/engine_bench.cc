@@ -13,7 +13,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -26,11 +25,10 @@
 #include "aegis/rego/program.h"
 #include "aegis/rego/value.h"
 #include "aegis/rego/vm.h"
+#include "timing.h"
 
 namespace aegis {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kNow = 1'790'000'000'000'000'000;
 constexpr size_t kArenaLimitBytes = size_t{64} << 20;
@@ -38,16 +36,6 @@ constexpr size_t kArenaLimitBytes = size_t{64} << 20;
 [[noreturn]] void Die(const std::string& why) {
   std::fprintf(stderr, "engine_bench: %s\n", why.c_str());
   std::exit(1);
-}
-
-double NanosSince(Clock::time_point start) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
-
-double ThreadCpuNanos() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 // Of this process, in KiB.
