@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "aegis/base/protobuf_wire.h"
 #include "aegis/base/text.h"
 #include "aegis/json/tree.h"
 
@@ -22,74 +23,6 @@ tl::unexpected<Error> Malformed(std::string_view what) {
   return Fail(Code::kInvalidArgument, "bundle_malformed",
               "the protobuf of the bundle is damaged: " + std::string(what));
 }
-
-// The wire format (protobuf docs "Encoding").
-enum class Wire : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-struct WireField {
-  uint32_t number = 0;
-  Wire wire = Wire::kVarint;
-  uint64_t value = 0;      // kVarint, kFixed64, kFixed32
-  std::string_view bytes;  // kBytes
-};
-
-class WireReader {
- public:
-  explicit WireReader(std::string_view bytes) : left_(bytes) {}
-  bool done() const { return left_.empty(); }
-
-  // False: the bytes are not protobuf.
-  bool Next(WireField& out) {
-    uint64_t tag = 0;
-    if (!Varint(tag) || tag >> 3 == 0 || tag >> 3 >= uint64_t{1} << 29) return false;
-    out.number = static_cast<uint32_t>(tag >> 3);
-    out.bytes = {};
-    out.value = 0;
-    switch (tag & 7) {
-      case 0:
-        out.wire = Wire::kVarint;
-        return Varint(out.value);
-      case 1:
-        out.wire = Wire::kFixed64;
-        return Fixed(8, out.value);
-      case 2: {
-        out.wire = Wire::kBytes;
-        uint64_t size = 0;
-        if (!Varint(size) || size > left_.size()) return false;
-        out.bytes = left_.substr(0, size);
-        left_.remove_prefix(size);
-        return true;
-      }
-      case 5:
-        out.wire = Wire::kFixed32;
-        return Fixed(4, out.value);
-      default:
-        return false;
-    }
-  }
-  bool Varint(uint64_t& out) {
-    out = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (left_.empty()) return false;
-      const auto byte = static_cast<uint8_t>(left_.front());
-      left_.remove_prefix(1);
-      if (shift == 63 && byte > 1) return false;
-      out |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return true;
-    }
-    return false;
-  }
-
- private:
-  bool Fixed(size_t size, uint64_t& out) {
-    if (left_.size() < size) return false;
-    for (size_t i = 0; i < size; ++i) {
-      out |= static_cast<uint64_t>(static_cast<uint8_t>(left_[i])) << (8 * i);
-    }
-    left_.remove_prefix(size);
-    return true;
-  }
-  std::string_view left_;
-};
 
 // How a field is written as JSON.
 enum class Form : uint8_t {
