@@ -229,9 +229,24 @@ int CompareNumbers(Value a, Value b) {
 }
 
 uint64_t HashNumber(Value value) {
-  const Number small = value.is_int() ? FromInt(value.int_value()) : Number{};
-  const Number& number = value.is_int() ? small : *value.big_number();
-  if (number.digits == 0) return kHashSeed;
+  // Integers of up to 15 digits, which most numbers are, are hashed as such however they are
+  // written; digits behind the prefix do not count, for what OPA holds for equal may differ there.
+  constexpr int kShortDigits = 15;
+  constexpr auto kShort = static_cast<int64_t>(kPow10[kShortDigits]);
+  const auto hash_short = [](int64_t integer) {
+    return Mix(static_cast<uint64_t>(integer) ^ kHashSeed, kOdd1);
+  };
+  if (value.is_int() && value.int_value() > -kShort && value.int_value() < kShort) {
+    return hash_short(value.int_value());
+  }
+  const Number large = value.is_int() ? FromInt(value.int_value()) : Number{};
+  const Number& number = value.is_int() ? large : *value.big_number();
+  if (number.digits == 0) return hash_short(0);
+  if (number.point > 0 && number.point <= kShortDigits) {
+    const uint64_t unit = kPow10[kPrefixDigits - number.point];
+    const auto integer = static_cast<int64_t>(number.prefix / unit);
+    if (number.prefix % unit == 0) return hash_short(number.negative ? -integer : integer);
+  }
   return Mix(number.prefix ^ kHashSeed,
              kOdd0 ^ static_cast<uint64_t>(number.point * 2 + (number.negative ? 1 : 0)));
 }
