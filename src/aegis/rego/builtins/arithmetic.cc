@@ -1,5 +1,6 @@
 // plus, minus, mul, div, rem, abs, round, ceil, floor, bits.*, numbers.range*. As in OPA: integers
 // are exact however large, everything else goes through floats of 64 bits of mantissa.
+#include <algorithm>
 #include <limits>
 
 #include "aegis/rego/big_number.h"
@@ -192,13 +193,29 @@ Value Shift(BuiltinContext& context, const Value* args) {
   return FromInteger(context.arena(), result);
 }
 
+constexpr uint64_t kMaxRange = 1 << 26;
+
+// Of int64s by one, as most are.
+Value ShortRange(BuiltinContext& context, int64_t from, int64_t to) {
+  const auto low = static_cast<uint64_t>(std::min(from, to));
+  const uint64_t distance = static_cast<uint64_t>(std::max(from, to)) - low;
+  if (distance >= kMaxRange || !context.Charge(distance + 1)) {
+    context.Charge(UINT64_MAX);
+    return Value();
+  }
+  ArrayBuilder range(context.arena(), distance + 1);
+  const auto count = static_cast<int64_t>(distance + 1);
+  for (int64_t i = 0; i < count; ++i) range.Add(Value::Int(from <= to ? from + i : from - i));
+  return range.Build();
+}
+
 Value Range(BuiltinContext& context, const mpz_class& from, const mpz_class& to,
             const mpz_class& step) {
   if (step <= 0) {
     return context.Error("numbers.range_step: step must be a positive integer");
   }
   const mpz_class count = abs(to - from) / step + 1;
-  if (count > (1 << 26) || !context.Charge(count.get_ui())) {
+  if (count > kMaxRange || !context.Charge(count.get_ui())) {
     context.Charge(UINT64_MAX);
     return Value();
   }
@@ -212,6 +229,9 @@ Value Range(BuiltinContext& context, const mpz_class& from, const mpz_class& to,
 }
 
 Value NumbersRange(BuiltinContext& context, const Value* args) {
+  if (args[0].is_int() && args[1].is_int()) {
+    return ShortRange(context, args[0].int_value(), args[1].int_value());
+  }
   AEGIS_INTEGER_ARG(from, 0);
   AEGIS_INTEGER_ARG(to, 1);
   return Range(context, from, to, 1);
