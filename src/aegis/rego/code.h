@@ -46,6 +46,10 @@ enum class OpCode : uint8_t {
   kJump,              // to jump
   kScanBegin,    // starts over a with iterator registers b, b+1; key -> c, value -> extra; or jump
   kScanNext,     // the next element -> c, extra and jump; goes on when there is none
+  kWalkBegin,    // starts over a and all that is in it with iterator register b; values whose type
+                 // is `flag` (kUndefined: any) -> c; or jump when there is none
+  kWalkNext,     // the next value -> c and jump; goes on when there is none
+  kWalkPath,     // c = the path to where the walk of b is
   kCall,         // c = function `extra` of `count` arguments from a on, or jump
   kCallDynamic,  // c = function by the path that follows the arguments (extra of them), or jump
   kBuiltin,      // c = builtin `extra` of `count` arguments from a on, or jump

@@ -559,6 +559,7 @@ Status AddFunction(Pools& pools, const ProgramLimits& limits, const std::string&
       return pools.PartConstant(pools.Constant(source).Get(pools.Constant(key)));
     }
     int32_t AddConstant(Value value) override { return pools.PartConstant(value); }
+    const Builtin& builtin(uint32_t index) const override { return *pools.code().builtins[index]; }
     Arena& arena() override { return pools.arena(); }
     size_t switch_count() const override { return pools.code().switches.size(); }
     void AddSwitch(Switch made) override { pools.code().switches.push_back(std::move(made)); }

@@ -32,6 +32,7 @@ class ConstantFolding {
   // The constant source[key]; the undefined one when there is no such member.
   virtual int32_t Member(int32_t source, int32_t key) = 0;
   virtual int32_t AddConstant(Value value) = 0;
+  virtual const Builtin& builtin(uint32_t index) const = 0;
   // Where values of the program live.
   virtual Arena& arena() = 0;
   virtual size_t switch_count() const = 0;

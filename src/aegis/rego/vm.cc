@@ -11,6 +11,7 @@
 #include "aegis/rego/edit.h"
 #include "aegis/rego/hash.h"
 #include "aegis/rego/table.h"
+#include "aegis/rego/walk.h"
 
 namespace aegis::rego {
 namespace {
@@ -22,6 +23,7 @@ using internal::Op;
 using internal::OpCode;
 
 using internal::Share;
+using internal::Walker;
 
 const Value* LookupOther(const Value& source, const Value& key, Value& other) {
   if (source.is_array() && key.is_int()) {
@@ -236,6 +238,21 @@ class Vm::Machine {
       key = value = collection.table()->entries[position];
     }
     return true;
+  }
+
+  static Walker& WalkerIn(Value iterator) { return *reinterpret_cast<Walker*>(iterator.bits()); }
+  static bool IsWanted(const Op& walk, Value value) {
+    const auto wanted = static_cast<Type>(walk.flag);
+    return wanted == Type::kUndefined || value.type() == wanted;
+  }
+  // To the next value that is wanted; false at the end or when the steps are used up, which what
+  // comes next notices.
+  bool WalkOn(const Op& walk, Walker& walker) {
+    while (steps_left_ >= 0 && walker.Next()) {
+      if (IsWanted(walk, walker.value())) return true;
+      --steps_left_;
+    }
+    return false;
   }
 
   // What a switch keeps in its two registers: how far it is in the list of the first subject's
@@ -623,6 +640,39 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         if (steps_left_ < 0) [[unlikely]]
           return Refuse(OutOfSteps());
         break;
+      }
+      case OpCode::kWalkBegin: {
+        const Value root = get(op->a);
+        if (root.is_undefined()) break;
+        Walker* const walker = Walker::Begin(arena, root);
+        if (walker == nullptr) return Refuse(OutOfMemory());
+        registers[op->b] = Value::Int(reinterpret_cast<intptr_t>(walker));
+        if (!IsWanted(*op, root) && !WalkOn(*op, *walker)) break;
+        registers[op->c] = walker->value();
+        ++op;
+        continue;
+      }
+      case OpCode::kWalkNext: {
+        Walker& walker = WalkerIn(registers[op->b]);
+        const bool found = WalkOn(*op, walker);
+        steps_left_ -= op - (ops + op->jump) + 1;
+        if (steps_left_ < 0) [[unlikely]]
+          return Refuse(OutOfSteps());
+        if (!found) {
+          ++op;
+          continue;
+        }
+        registers[op->c] = walker.value();
+        break;
+      }
+      case OpCode::kWalkPath: {
+        const Walker& walker = WalkerIn(registers[op->b]);
+        steps_left_ -= static_cast<int64_t>(walker.depth() / 4);
+        registers[op->c] = walker.Path(arena);
+        if (registers[op->c].is_undefined()) [[unlikely]]
+          return RefuseEdit(arena.exhausted() ? Edit::kOutOfMemory : Edit::kTooDeep);
+        ++op;
+        continue;
       }
       case OpCode::kCall: {
         const Function& callee = code_->functions[op->extra];

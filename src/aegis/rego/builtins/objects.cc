@@ -1,7 +1,10 @@
 // object.* and walk.
+#include <vector>
+
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/edit.h"
 #include "aegis/rego/table.h"
+#include "aegis/rego/walk.h"
 
 namespace aegis::rego {
 namespace {
@@ -145,40 +148,20 @@ Value Subset(BuiltinContext& context, const Value* args) {
   return context.Error("both arguments object.subset must be of the same type or array and set");
 }
 
-// Adds [path, value] for `value` and all below it.
-bool WalkBelow(BuiltinContext& context, std::vector<Value>& path, Value value,
-               std::vector<Value>& out) {
-  if (!context.Charge(1 + path.size() / 4)) return false;
-  const Value pair[] = {internal::ArrayOf(context.arena(), path), value};
-  out.push_back(internal::ArrayOf(context.arena(), pair));
-  if (pair[0].is_undefined() || out.back().is_undefined()) return false;
-  const auto step = [&](Value key, Value child) {
-    path.push_back(key);
-    const bool done = WalkBelow(context, path, child, out);
-    path.pop_back();
-    return done;
-  };
-  if (value.is_object()) {
-    for (const Member& member : value.members()) {
-      if (!step(member.key, member.value)) return false;
-    }
-  } else if (value.is_set()) {
-    for (const Value element : value.elements()) {
-      if (!step(element, element)) return false;
-    }
-  } else if (value.is_array()) {
-    for (size_t i = 0; i < value.size(); ++i) {
-      if (!step(Value::Int(static_cast<int64_t>(i)), value.At(i))) return false;
-    }
-  }
-  return true;
-}
-
-// A relation: the plan scans the list of its results.
+// A relation: the plan scans the list of its results. Where a loop takes them apart again the VM
+// goes over the values itself (optimize/walks.cc).
 Value Walk(BuiltinContext& context, const Value* args) {
-  std::vector<Value> path, out;
-  if (!WalkBelow(context, path, args[0], out)) return Value();
-  return internal::ArrayOf(context.arena(), out);
+  Arena& arena = context.arena();
+  internal::Walker* const walker = internal::Walker::Begin(arena, args[0]);
+  if (walker == nullptr) return Value();
+  std::vector<Value> out;
+  do {
+    if (!context.Charge(1 + walker->depth() / 4)) return Value();
+    const Value pair[] = {walker->Path(arena), walker->value()};
+    out.push_back(internal::ArrayOf(arena, pair));
+    if (pair[0].is_undefined() || out.back().is_undefined()) return Value();
+  } while (walker->Next());
+  return internal::ArrayOf(arena, out);
 }
 
 constexpr Builtin kBuiltins[] = {

@@ -45,6 +45,7 @@ inline bool HasResult(OpCode code) {
     case OpCode::kObject:
     case OpCode::kMember:
     case OpCode::kObjectMerge:
+    case OpCode::kWalkPath:
     case OpCode::kCall:
     case OpCode::kCallDynamic:
     case OpCode::kBuiltin:
@@ -76,6 +77,8 @@ inline bool ReadsA(OpCode code) {
     case OpCode::kObject:
     case OpCode::kJump:
     case OpCode::kScanNext:
+    case OpCode::kWalkNext:
+    case OpCode::kWalkPath:
     case OpCode::kCall:
     case OpCode::kCallDynamic:
     case OpCode::kBuiltin:
@@ -127,6 +130,10 @@ inline bool IsTest(OpCode code) {
 // Sets c to a, whatever follows.
 inline bool IsMove(OpCode code) { return code == OpCode::kMove || code == OpCode::kMoveJump; }
 
+inline bool IsWalk(OpCode code) {
+  return code == OpCode::kWalkBegin || code == OpCode::kWalkNext || code == OpCode::kWalkPath;
+}
+
 // Calls `visit` with every operand that may be replaced by an equal one.
 template <typename Visit>
 void EachOperand(const Body& body, Op& op, Visit visit) {
@@ -143,7 +150,10 @@ void EachRead(const Body& body, Op& op, Visit visit) {
     if (operand >= 0) visit(operand);
   });
   if (UpdatesC(op.code) || op.code == OpCode::kWithBegin) visit(op.c);
-  if (op.code == OpCode::kWithEnd || op.code == OpCode::kScanNext) visit(op.b);
+  if (op.code == OpCode::kWithEnd || op.code == OpCode::kScanNext || op.code == OpCode::kWalkNext ||
+      op.code == OpCode::kWalkPath) {
+    visit(op.b);
+  }
   if (op.code == OpCode::kScanNext) visit(op.b + 1);
 }
 // Calls `visit` with every register that is written when the op goes to the next one (`jumps`
@@ -161,6 +171,11 @@ void EachWrite(const Op& op, bool jumps, Visit visit) {
     element();
   }
   if (op.code == OpCode::kScanNext && jumps) element();
+  if (op.code == OpCode::kWalkBegin && !jumps) {
+    visit(op.b);
+    visit(op.c);
+  }
+  if (op.code == OpCode::kWalkNext && jumps) visit(op.c);
   if (op.code == OpCode::kWithBegin && !jumps) {
     visit(op.b);
     visit(op.c);
@@ -171,7 +186,7 @@ void EachWrite(const Op& op, bool jumps, Visit visit) {
 template <typename Visit>
 void EachWrite(const Op& op, Visit visit) {
   EachWrite(op, false, visit);
-  if (op.code == OpCode::kScanNext) EachWrite(op, true, visit);
+  if (op.code == OpCode::kScanNext || op.code == OpCode::kWalkNext) EachWrite(op, true, visit);
 }
 
 // --- Facts ---
@@ -262,6 +277,11 @@ void DropDeadMoves(Body& body);
 void MakeCollections(Body& body);
 // Once a rule has its value, and all that may follow can give no other, goes to where it is used.
 void ExitEarly(Body& body);
+// Goes over what is walked over value by value, instead of over a list of pairs of path and value.
+void WalkInPlace(Body& body);
+// Walks pass over values of other types than the loop asks for, and paths are made where they are
+// read.
+void NarrowWalks(Body& body);
 // Reads members of what does not change in a loop once, in front of it; false if there are none.
 bool HoistLoads(Body& body);
 // Replaces runs of rules that each ask for an equality by look-ups of the rules that may hold.

@@ -138,6 +138,8 @@ void DropDeadMoves(Body& body) {
       op = Op{.code = OpCode::kNop};
     } else if (op.code == OpCode::kMoveJump && (op.a == op.c || !live.IsLive(op.jump, op.c))) {
       op = Op{.code = OpCode::kJump, .jump = op.jump};
+    } else if (op.code == OpCode::kWalkPath && !live.IsLive(i + 1, op.c)) {
+      op = Op{.code = OpCode::kNop};
     }
   }
 }

@@ -7,11 +7,11 @@
 namespace aegis::rego::internal {
 namespace {
 
-// The ops from the first of a loop's body to its kScanNext; kScanBegin is somewhere before.
+// The ops from the first of a loop's body to its kScanNext or kWalkNext.
 struct Loop {
-  uint32_t begin;  // the kScanBegin
+  uint32_t begin;  // the kScanBegin or kWalkBegin, in front of the body
   uint32_t body;
-  uint32_t next;  // the kScanNext
+  uint32_t next;
 };
 
 // Loops whose body is entered at its begin only, outer ones first.
@@ -20,8 +20,8 @@ std::vector<Loop> FindLoops(const Body& body) {
   std::map<int32_t, uint32_t> begins;  // by iterator
   for (uint32_t i = 0; i < body.size(); ++i) {
     const Op& op = body.ops[i];
-    if (op.code == OpCode::kScanBegin) begins[op.b] = i;
-    if (op.code != OpCode::kScanNext) continue;
+    if (op.code == OpCode::kScanBegin || op.code == OpCode::kWalkBegin) begins[op.b] = i;
+    if (op.code != OpCode::kScanNext && op.code != OpCode::kWalkNext) continue;
     const auto begin = begins.find(op.b);
     if (begin != begins.end() && begin->second + 1 == op.jump) {
       loops.push_back({begin->second, op.jump, i});

@@ -81,11 +81,12 @@ void Renumber(Body& body, const std::vector<bool>& starts_undefined, Function& f
   for (Op& op : body.ops) {
     const bool is_scan = op.code == OpCode::kScanBegin || op.code == OpCode::kScanNext;
     const bool is_with = op.code == OpCode::kWithBegin || op.code == OpCode::kWithEnd;
+    const bool is_walk = IsWalk(op.code);
     const bool is_switch = op.code == OpCode::kSwitch || op.code == OpCode::kNextCase;
     EachOperand(body, op, rename);
-    if (is_scan || is_with || is_switch) rename(op.b);
+    if (is_scan || is_with || is_walk || is_switch) rename(op.b);
     if (HasResult(op.code) || UpdatesC(op.code) || op.code == OpCode::kMoveJump || is_scan ||
-        is_with) {
+        is_with || is_walk) {
       rename(op.c);
     }
     if (is_scan) op.extra = static_cast<uint32_t>(renamed[op.extra]);
@@ -103,7 +104,9 @@ void Optimize(std::vector<Op>& ops, std::vector<int32_t>& args, uint32_t registe
     Simplify(body, 2);
     ExitEarly(body);
     MakeCollections(body);
+    WalkInPlace(body);
     Simplify(body, 1);
+    NarrowWalks(body);
     MakeCollections(body);  // of those that became constants
     Simplify(body, 1);
     // Each round moves what was loaded from what the round before moved.

@@ -311,6 +311,95 @@ TEST_F(OptimizeTest, WhatALoopReplacesIsLoadedInIt) {
   EXPECT_EQ(Run(R"([{"m":1},{},{"m":2}])"), "[1,2]");
 }
 
+// --- Walks ---
+
+// walk(L(source), [L(path), L(value)]) { stmts }, as planned; takes five locals from `first` on.
+std::vector<std::string> Walk(int source, int path, int value, int first,
+                              std::vector<std::string> stmts) {
+  const int list = first, pair = first + 2;
+  stmts.insert(
+      stmts.begin(),
+      {Is("Array", L(pair)),
+       Stmt("Len", Field("source", L(pair)) + "," + Local("target", first + 3)), Int(2, first + 4),
+       Compare("Equal", L(first + 3), L(first + 4)), Int(0, first + 3),
+       Dot(L(pair), L(first + 3), path), Int(1, first + 3), Dot(L(pair), L(first + 3), value)});
+  return {Call("walk", {L(source)}, list), Scan(list, first + 1, pair, stmts)};
+}
+std::vector<std::string> operator+(std::vector<std::string> a, const std::vector<std::string>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+constexpr std::string_view kTree = R"({"b":[1,{"x":"s"}],"a":{},"c":["t",[]]})";
+
+TEST_F(OptimizeTest, WalksGoOverValuesInPlace) {
+  Load(Plan({}, {},
+            std::vector{Make("Array", 2)} + Walk(0, 5, 6, 10, {Append(L(5), 2), Append(L(6), 2)}),
+            2));
+  EXPECT_EQ(Count(OpCode::kWalkBegin), 1U);
+  EXPECT_EQ(Count(OpCode::kBuiltin), 0U);
+  EXPECT_EQ(Run(kTree), R"([[],{"a":{},"b":[1,{"x":"s"}],"c":["t",[]]},["a"],{},)"
+                        R"(["b"],[1,{"x":"s"}],["b",0],1,["b",1],{"x":"s"},["b",1,"x"],"s",)"
+                        R"(["c"],["t",[]],["c",0],"t",["c",1],[]])");
+  EXPECT_EQ(Run("7"), "[[],7]");
+  EXPECT_EQ(Run("[]"), "[[],[]]");
+}
+
+TEST_F(OptimizeTest, WalksPassOverOtherTypes) {
+  // The path is made for what passes the tests only.
+  Load(Plan({"s"}, {},
+            std::vector{Make("Array", 2)} +
+                Walk(0, 5, 6, 10,
+                     {Call("is_string", {L(6)}, 7), Compare("NotEqual", L(7), B(false)),
+                      Compare("Equal", L(6), S(0)), Append(L(5), 2)}),
+            2));
+  EXPECT_EQ(Count(OpCode::kIsType), 0U);
+  EXPECT_EQ(Run(kTree), R"([["b",1,"x"]])");
+  EXPECT_EQ(Run(R"("s")"), "[[]]");
+  EXPECT_EQ(Run("[1,2,[null]]"), "[]");
+  // What is passed over counts too.
+  EXPECT_EQ(Run(Elements(500, "1"), 400), "eval_step_limit");
+  EXPECT_EQ(Run(Elements(500, "1"), 600), "[]");
+}
+
+TEST_F(OptimizeTest, WalksOfSets) {
+  Load(
+      Plan({"b", "a"}, {},
+           std::vector{Make("Set", 3), Add(L(0), 3), Add(S(0), 3), Add(S(1), 3), Make("Array", 2)} +
+               Walk(3, 5, 6, 10, {Append(L(5), 2)}),
+           2));
+  EXPECT_EQ(Run("[4]"), R"([[],["a"],["b"],[[4]],[[4],0]])");
+}
+
+TEST_F(OptimizeTest, WalksInWalks) {
+  Load(Plan({}, {},
+            std::vector{Make("Array", 2)} +
+                Walk(0, 5, 6, 10, Walk(6, 7, 8, 20, {Append(L(5), 2), Append(L(7), 2)})),
+            2));
+  EXPECT_EQ(Count(OpCode::kWalkBegin), 2U);
+  EXPECT_EQ(Run("[[1]]"), "[[],[],[],[0],[],[0,0],[0],[],[0],[0],[0,0],[]]");
+}
+
+// The first of several places, as `some` finds it; the path is read behind the loop.
+TEST_F(OptimizeTest, WalksThatEndEarly) {
+  Load(Plan({"t"}, {},
+            {Blocks({Block(Walk(0, 5, 6, 10, {Compare("Equal", L(6), S(0)), Break(1)}))}),
+             Assign(L(5), 2)},
+            2));
+  EXPECT_EQ(Run(kTree), R"(["c",0])");
+}
+
+TEST_F(OptimizeTest, WalksWhosePairsAreKept) {
+  Load(Plan({}, {}, std::vector{Make("Array", 2)} + Walk(0, 5, 6, 10, {Append(L(12), 2)}), 2));
+  EXPECT_EQ(Count(OpCode::kWalkBegin), 0U);
+  EXPECT_EQ(Run("[3]"), "[[[],[3]],[[0],3]]");
+  // The place in the list.
+  Load(Plan({}, {}, std::vector{Make("Array", 2)} + Walk(0, 5, 6, 10, {Append(L(11), 2)}), 2));
+  EXPECT_EQ(Run("[3]"), "[0,1]");
+  // A pair that holds after the loop.
+  Load(Plan({}, {}, Walk(0, 5, 6, 10, {}) + std::vector{Assign(L(12), 2)}, 2));
+  EXPECT_EQ(Run("[3]"), "[[0],3]");
+}
+
 // --- Collections that are written out ---
 
 TEST_F(OptimizeTest, CollectionsOfConstantsAreConstants) {
