@@ -6,6 +6,8 @@
 //               [--cpu N] [--poll]
 //       sends the requests of FILE in rotation; prints one JSON object. Exit code 1 when an answer
 //       was wrong or missing.
+//   loadgen check ... [--streams S]
+//       the same with the messages of FILE as calls of Envoy's Authorization/Check.
 #include <sched.h>
 
 #include <algorithm>
@@ -14,7 +16,8 @@
 #include <map>
 #include <string>
 
-#include "client.h"
+#include "grpc_load.h"
+#include "http_load.h"
 #include "request_set.h"
 #include "server.h"
 
@@ -22,9 +25,10 @@ namespace aegis::bench {
 namespace {
 
 [[noreturn]] void Usage(const std::string& why) {
-  std::fprintf(stderr,
-               "loadgen: %s\nusage: loadgen serve|run --flag value ... (see bench/README.md)\n",
-               why.c_str());
+  std::fprintf(
+      stderr,
+      "loadgen: %s\nusage: loadgen serve|run|check --flag value ... (see bench/README.md)\n",
+      why.c_str());
   std::exit(2);
 }
 
@@ -138,10 +142,12 @@ int Main(int argc, char** argv) {
     std::printf("{\"served\":%lu}\n", RunServer(port, body));
     return 0;
   }
-  if (mode != "run") Usage("unknown mode " + mode);
+  const bool check = mode == "check";
+  if (mode != "run" && !check) Usage("unknown mode " + mode);
   LoadOptions options;
   options.port = static_cast<uint16_t>(flags.Number("--port", 0));
   options.connections = static_cast<int>(flags.Number("--connections", 1));
+  if (check) options.streams = static_cast<int>(flags.Number("--streams", 1));
   options.rate = flags.Number("--rate", 0);
   options.seconds = flags.Number("--seconds", 5);
   options.warmup = flags.Number("--warmup", 1);
@@ -150,8 +156,10 @@ int Main(int argc, char** argv) {
   flags.RefuseOthers();
   if (options.port == 0 || file.empty()) Usage("--port and --requests are needed");
   if (options.connections < 1 || options.connections > 10000) Usage("--connections: 1 to 10000");
+  if (options.streams < 1 || options.streams > 1000) Usage("--streams: 1 to 1000");
   if (options.seconds > 600) Usage("--seconds: at most 600");
-  LoadResult result = RunLoad(ReadRequests(file), options);
+  const std::vector<Request> requests = ReadRequests(file);
+  LoadResult result = check ? RunGrpcLoad(requests, options) : RunHttpLoad(requests, options);
   Print(result);
   return result.wrong + result.failed + result.unfinished == 0 ? 0 : 1;
 }
