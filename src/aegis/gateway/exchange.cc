@@ -5,6 +5,7 @@
 #include "aegis/base/ids.h"
 #include "aegis/gateway/connection.h"
 #include "aegis/gateway/problem.h"
+#include "aegis/gateway/tool_call.h"
 #include "aegis/gateway/worker.h"
 #include "aegis/net/http1_grammar.h"
 
@@ -16,27 +17,11 @@ using decision::Reason;
 using net::BodyKind;
 using net::FieldId;
 
-constexpr std::string_view kSessionField = "x-aegis-session";
 constexpr std::string_view kCrlf = "\r\n";
-constexpr size_t kMaxSessionBytes = 256;
-
-bool IsForwardedMethod(std::string_view method) {
-  return method == "GET" || method == "POST" || method == "PUT" || method == "PATCH" ||
-         method == "DELETE" || method == "HEAD" || method == "OPTIONS";
-}
 
 void AppendNumber(std::string& out, uint64_t number) {
   char digits[24];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
-}
-
-// Fields by which some servers take a request for another than it says: those with '_', which
-// CGI-like ones read as '-' (nginx drops them too), and those that name another path or method.
-bool Retargets(std::string_view name) {
-  if (name.find('_') != std::string_view::npos) return true;
-  if (!name.starts_with("x-")) return false;
-  return name == "x-original-url" || name == "x-rewrite-url" || name == "x-http-method" ||
-         name == "x-http-method-override" || name == "x-method-override";
 }
 
 }  // namespace
@@ -71,7 +56,7 @@ void Exchange::OnHead() {
   const Pipeline::Credential credential = Pipeline::FindCredential(head);
   credential_in_authorization_ = credential.in_authorization;
   auto caller = worker_.pipeline().Authenticate(credential);
-  if (!caller) return AnswerUnauthenticated(caller.error(), false);
+  if (!caller) return AnswerUnauthenticated(caller.error());
   caller_ = *std::move(caller);
 
   Refusal refusal;
@@ -100,9 +85,8 @@ void Exchange::OnHead() {
 bool Exchange::CheckMethod() {
   const std::string_view method = connection_.head().method;
   if (route_.door == Door::kProxy) {
-    if (IsForwardedMethod(method)) return true;
-    AnswerProblem(405, "method_not_allowed",
-                  "tools are called with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", true);
+    if (IsToolMethod(method)) return true;
+    AnswerProblem(kMethodRefusal.status, kMethodRefusal.reason, kMethodRefusal.detail, true);
     return false;
   }
   if (method == "POST" || (method == "GET" && route_.door == Door::kData)) return true;
@@ -116,7 +100,7 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
   if (!at_once) {
     // Settings may have changed while the body came: who calls is asked again, as of now.
     auto caller = worker_.pipeline().Authenticate(Pipeline::FindCredential(connection_.head()));
-    if (!caller) return AnswerUnauthenticated(caller.error(), false);
+    if (!caller) return AnswerUnauthenticated(caller.error());
     caller_ = *std::move(caller);
   }
   switch (route_.door) {
@@ -143,12 +127,11 @@ void Exchange::JudgeToolCall(BodyType type) {
   if (params.is_undefined()) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
-  const net::HeaderField* session = head.Find(kSessionField);
-  const std::string_view session_id = session ? session->value : std::string_view();
-  if (session_id.size() > kMaxSessionBytes) {
-    return AnswerProblem(400, "bad_session", "X-Aegis-Session is longer than 256 bytes", true);
+  const std::string_view session = FindSession(head, &refusal);
+  if (refusal.status != 0) {
+    return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
-  Judge(route_.tool, route_.action, params, session_id);
+  Judge(route_.tool, route_.action, params, session);
 }
 
 void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value params,
@@ -194,17 +177,10 @@ void Exchange::OnRecorded(bool durable) {
 }
 
 void Exchange::BuildDecisionHeaders() {
-  std::string& out = decision_headers_;
-  out.assign("X-Aegis-Decision: ");
-  out.append(ticket_.proceeds ? "allow" : decision::OutcomeName(ticket_.outcome));
-  out.append("\r\nX-Aegis-Decision-Id: ").append(ticket_.id.text());
-  if (!ticket_.policy_version.empty() && net::IsFieldValue(ticket_.policy_version)) {
-    out.append("\r\nX-Aegis-Policy-Version: ").append(ticket_.policy_version);
-  }
-  if (ticket_.shadowed) {
-    out.append("\r\nX-Aegis-Shadow: ").append(decision::OutcomeName(ticket_.outcome));
-  }
-  out.append(kCrlf);
+  OwnHeaders headers;
+  headers.AddDecision(ticket_);
+  decision_headers_.clear();
+  AppendLines(headers, decision_headers_);
 }
 
 void Exchange::Forward() {
@@ -344,88 +320,42 @@ void Exchange::End() {
 }
 
 void Exchange::AnswerDenied() {
-  if (route_.door == Door::kData && ticket_.reason != Reason::kTokenInvalid) {
-    return AnswerDataError(403, decision::ReasonName(ticket_.reason), ticket_.message,
-                           decision_headers_, false);
-  }
-  if (ticket_.reason == Reason::kTokenInvalid) {
-    return AnswerUnauthenticated(Error{Code::kUnauthenticated, "agent_unknown", ticket_.message},
-                                 true);
-  }
-  text_.clear();
-  Problem problem;
-  problem.status = 403;
-  problem.reason = decision::ReasonName(ticket_.reason);
-  problem.detail = ticket_.message;
-  problem.decision_id = ticket_.id.text();
-  problem.rule = ticket_.rule;
-  AppendProblem(problem, text_);
-  Connection::Answer answer;
-  answer.status = 403;
-  answer.content_type = "application/problem+json";
-  answer.headers = decision_headers_;
-  answer.body = text_;
-  connection_.Send(answer);
+  own_.SetDenied(ticket_);
+  SendOwn(false);
 }
 
-void Exchange::AnswerUnauthenticated(const Error& error, bool recorded) {
-  if (error.code != Code::kUnauthenticated) {
-    return AnswerProblem(503, error.reason, error.message);
-  }
-  if (!recorded) {
+void Exchange::AnswerUnauthenticated(const Error& error) {
+  if (error.code == Code::kUnauthenticated) {
     worker_.metrics().CountDecision(static_cast<size_t>(Outcome::kDeny),
                                     static_cast<size_t>(Reason::kTokenInvalid));
     worker_.logger().Warn("agent refused", {{"why", error.reason}});
   }
-  text_.clear();
-  Problem problem;
-  problem.status = 401;
-  problem.reason = decision::ReasonName(Reason::kTokenInvalid);
-  problem.detail = error.message;
-  problem.token_error = error.reason;
-  if (recorded) problem.decision_id = ticket_.id.text();
-  AppendProblem(problem, text_);
-  // RFC 6750 §3: no error code when no credential was given.
-  std::string headers = "WWW-Authenticate: Bearer realm=\"aegis\"";
-  if (error.reason != "token_missing") {
-    headers.append(", error=\"invalid_token\", error_description=\"").append(error.reason);
-    headers.append("\"");
-  }
-  headers.append(kCrlf);
-  if (recorded) headers.append(decision_headers_);
-  if (route_.door == Door::kData) {
-    return AnswerDataError(401, error.reason, error.message, headers, false);
-  }
-  Connection::Answer answer;
-  answer.status = 401;
-  answer.content_type = "application/problem+json";
-  answer.headers = headers;
-  answer.body = text_;
-  connection_.Send(answer);
+  own_.SetUnauthenticated(error, nullptr);
+  SendOwn(false);
 }
 
 void Exchange::AnswerProblem(int status, std::string_view reason, std::string_view detail,
                              bool close) {
   const bool decided = state_ == State::kRecording || state_ == State::kForwarding;
+  own_.SetProblem(status, reason, detail, decided ? &ticket_ : nullptr);
+  SendOwn(close);
+}
+
+void Exchange::SendOwn(bool close) {
+  own_headers_.clear();
+  AppendLines(own_.headers, own_headers_);
+  const Problem& problem = own_.problem;
   if (route_.door == Door::kData) {
-    std::string headers = decided ? decision_headers_ : std::string();
-    if (status == 503) headers.append("Retry-After: 1\r\n");
-    return AnswerDataError(status, reason, detail, headers, close);
+    return AnswerDataError(problem.status,
+                           problem.token_error.empty() ? problem.reason : problem.token_error,
+                           problem.detail, own_headers_, close);
   }
   text_.clear();
-  Problem problem;
-  problem.status = status;
-  problem.reason = reason;
-  problem.detail = detail;
-  if (decided) problem.decision_id = ticket_.id.text();
   AppendProblem(problem, text_);
   Connection::Answer answer;
-  answer.status = status;
+  answer.status = problem.status;
   answer.content_type = "application/problem+json";
-  std::string headers;
-  if (decided) headers = decision_headers_;
-  if (status == 503) headers.append("Retry-After: 1\r\n");
-  answer.headers = headers;
+  answer.headers = own_headers_;
   answer.body = text_;
   answer.close = close;
   connection_.Send(answer);

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "aegis/gateway/own_answer.h"
 #include "aegis/gateway/params.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/gateway/relay.h"
@@ -75,9 +76,10 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void BuildDecisionHeaders();
   void AnswerDenied();
   void AnswerDecision();
-  void AnswerUnauthenticated(const Error& error, bool recorded);
+  void AnswerUnauthenticated(const Error& error);  // without a decision
   void AnswerProblem(int status, std::string_view reason, std::string_view detail,
                      bool close = false);
+  void SendOwn(bool close);
   void Settle(int status, std::string_view error);
   void End();
   void StopWaiting();
@@ -97,6 +99,8 @@ class Exchange final : private RecordWaiter, private RelayClient {
   std::string_view body_;
   bool body_complete_ = false;
   std::string decision_headers_;
+  OwnAnswer own_;
+  std::string own_headers_;
   std::string upstream_head_;
   std::string text_;  // bodies of own answers
   // What a data request asked for.

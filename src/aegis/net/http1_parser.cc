@@ -184,6 +184,35 @@ void MarkNominated(std::span<HeaderField> fields) {
   }
 }
 
+// Says what the field is, and adds what it tells of the framing.
+bool TakeField(HeaderField* field, Framing* framing, Http1Error* error) {
+  field->id = Classify(field->name);
+  switch (field->id) {
+    case FieldId::kHost:
+      ++framing->hosts;
+      break;
+    case FieldId::kContentLength:
+      if (++framing->lengths > 1) {
+        *error = {400, "duplicate_content_length", "Content-Length is given twice"};
+        return false;
+      }
+      if (!ParseLength(field->value, &framing->length)) {
+        *error = {400, "bad_content_length", "Content-Length is not a plain decimal number"};
+        return false;
+      }
+      break;
+    case FieldId::kTransferEncoding:
+      ++framing->codings;
+      framing->coding_is_chunked = EqualsIgnoreCase(field->value, "chunked");
+      break;
+    case FieldId::kConnection:
+      return ParseConnection(field->value, framing, error);
+    default:
+      break;
+  }
+  return true;
+}
+
 bool ParseFields(char* begin, char* end, std::vector<HeaderField>* fields, Framing* framing,
                  Http1Error* error) {
   char* line = begin;
@@ -210,31 +239,7 @@ bool ParseFields(char* begin, char* end, std::vector<HeaderField>* fields, Frami
     while (p < value_end && (*p == ' ' || *p == '\t')) ++p;
     while (value_end > p && (value_end[-1] == ' ' || value_end[-1] == '\t')) --value_end;
     field.value = {p, static_cast<size_t>(value_end - p)};
-    field.id = Classify(field.name);
-    switch (field.id) {
-      case FieldId::kHost:
-        ++framing->hosts;
-        break;
-      case FieldId::kContentLength:
-        if (++framing->lengths > 1) {
-          *error = {400, "duplicate_content_length", "Content-Length is given twice"};
-          return false;
-        }
-        if (!ParseLength(field.value, &framing->length)) {
-          *error = {400, "bad_content_length", "Content-Length is not a plain decimal number"};
-          return false;
-        }
-        break;
-      case FieldId::kTransferEncoding:
-        ++framing->codings;
-        framing->coding_is_chunked = EqualsIgnoreCase(field.value, "chunked");
-        break;
-      case FieldId::kConnection:
-        if (!ParseConnection(field.value, framing, error)) return false;
-        break;
-      default:
-        break;
-    }
+    if (!TakeField(&field, framing, error)) return false;
     fields->push_back(field);
     line = lf + 1;
   }
@@ -305,6 +310,90 @@ int ParseMinorVersion(std::string_view text) {
   return text[7] - '0';
 }
 
+constexpr Http1Error kBadMethod{400, "bad_method", "the request line has no valid method"};
+
+bool TakeMethod(std::string_view method, RequestHead* head, Http1Error* error) {
+  head->method = method;
+  if (!IsToken(method) || method.size() > 32) {
+    *error = kBadMethod;
+    return false;
+  }
+  for (char c : method) {
+    if (c >= 'a' && c <= 'z') {
+      *error = {400, "bad_method", "the method is not in upper case"};
+      return false;
+    }
+  }
+  return true;
+}
+
+bool HasUpperCase(std::string_view text) {
+  for (char c : text) {
+    if (c >= 'A' && c <= 'Z') return true;
+  }
+  return false;
+}
+
+bool TakeTarget(std::string_view target, const Http1Limits& limits, RequestHead* head,
+                Http1Error* error) {
+  head->target = target;
+  if (target.size() > limits.max_target_bytes) {
+    *error = {414, "target_too_long", "the request target is too long"};
+    return false;
+  }
+  if (target.empty() || target[0] != '/') {
+    *error = {400, "bad_target", "the request target does not begin with '/'"};
+    return false;
+  }
+  const size_t question = target.find('?');
+  head->has_query = question != std::string_view::npos;
+  head->path = target.substr(0, question);
+  if (head->has_query) head->query = target.substr(question + 1);
+  if (!AllOfClass(head->path, kPathChar) || !AllOfClass(head->query, kQueryChar)) {
+    *error = {400, "bad_target", "the request target holds a byte that must be percent-encoded"};
+    return false;
+  }
+  if (HasBadPercent(target)) {
+    *error = {400, "bad_target", "a '%' in the target is not followed by two hexadecimal digits"};
+    return false;
+  }
+  return true;
+}
+
+bool TakeHost(std::string_view host, RequestHead* head, Http1Error* error) {
+  head->host = host;
+  if (!host.empty() && host.size() <= 255 && AllOfClass(host, kHostChar)) return true;
+  *error = {400, "bad_host", "Host is not host or host:port"};
+  return false;
+}
+
+// What the head says once its fields are known.
+bool TakeFraming(const Framing& framing, RequestHead* head, Http1Error* error) {
+  if (!CheckFraming(framing, head->minor_version, error)) return false;
+  if (framing.codings > 0) {
+    head->body = BodyKind::kChunked;
+  } else if (framing.lengths > 0) {
+    head->body = BodyKind::kLength;
+    head->content_length = framing.length;
+  }
+  head->keep_alive =
+      head->minor_version == 1 ? !framing.close : framing.keep_alive && !framing.close;
+  for (const HeaderField& field : head->fields) {
+    if (field.id == FieldId::kExpect) {
+      if (!EqualsIgnoreCase(field.value, "100-continue") || head->minor_version == 0) {
+        *error = {417, "bad_expectation", "the only expectation accepted is 100-continue"};
+        return false;
+      }
+      head->expect_continue = true;
+    }
+    if (HasHighByte(field.value) && !IsValidUtf8(field.value)) {
+      *error = {400, "bad_field_value", "a field value is not UTF-8"};
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 const HeaderField* RequestHead::Find(FieldId id) const { return FindIn(fields, id); }
@@ -331,23 +420,16 @@ ParseStatus RequestParser::Parse(char* data, size_t size) {
 
 bool RequestParser::ParseRequestLine(std::string_view line) {
   const size_t method_end = line.find(' ');
-  head_.method = line.substr(0, method_end);
-  if (method_end == std::string_view::npos || !IsToken(head_.method) || method_end > 32) {
-    error_ = {400, "bad_method", "the request line has no valid method"};
+  if (method_end == std::string_view::npos) {
+    error_ = kBadMethod;
     return false;
   }
-  for (char c : head_.method) {
-    if (c >= 'a' && c <= 'z') {
-      error_ = {400, "bad_method", "the method is not in upper case"};
-      return false;
-    }
-  }
+  if (!TakeMethod(line.substr(0, method_end), &head_, &error_)) return false;
   const size_t target_end = line.find(' ', method_end + 1);
   if (target_end == std::string_view::npos) {
     error_ = {400, "bad_request_line", "the request line is not METHOD TARGET VERSION"};
     return false;
   }
-  head_.target = line.substr(method_end + 1, target_end - method_end - 1);
   const int minor = ParseMinorVersion(line.substr(target_end + 1));
   if (minor == -2) {
     error_ = {400, "bad_request_line", "the request line is not METHOD TARGET VERSION"};
@@ -358,27 +440,8 @@ bool RequestParser::ParseRequestLine(std::string_view line) {
     return false;
   }
   head_.minor_version = minor;
-  if (head_.target.size() > limits_.max_target_bytes) {
-    error_ = {414, "target_too_long", "the request target is too long"};
-    return false;
-  }
-  if (head_.target.empty() || head_.target[0] != '/') {
-    error_ = {400, "bad_target", "the request target does not begin with '/'"};
-    return false;
-  }
-  const size_t question = head_.target.find('?');
-  head_.has_query = question != std::string_view::npos;
-  head_.path = head_.target.substr(0, question);
-  if (head_.has_query) head_.query = head_.target.substr(question + 1);
-  if (!AllOfClass(head_.path, kPathChar) || !AllOfClass(head_.query, kQueryChar)) {
-    error_ = {400, "bad_target", "the request target holds a byte that must be percent-encoded"};
-    return false;
-  }
-  if (HasBadPercent(head_.target)) {
-    error_ = {400, "bad_target", "a '%' in the target is not followed by two hexadecimal digits"};
-    return false;
-  }
-  return true;
+  const std::string_view target = line.substr(method_end + 1, target_end - method_end - 1);
+  return TakeTarget(target, limits_, &head_, &error_);
 }
 
 bool RequestParser::ParseHead(char* data) {
@@ -401,35 +464,50 @@ bool RequestParser::ParseHead(char* data) {
       return false;
     }
   } else {
-    head_.host = head_.Find(FieldId::kHost)->value;
-    if (head_.host.empty() || head_.host.size() > 255 || !AllOfClass(head_.host, kHostChar)) {
-      error_ = {400, "bad_host", "Host is not host or host:port"};
+    if (!TakeHost(head_.Find(FieldId::kHost)->value, &head_, &error_)) return false;
+  }
+  return TakeFraming(framing, &head_, &error_);
+}
+
+bool MakeRequestHead(std::string_view method, std::string_view target, std::string_view host,
+                     std::span<HeaderField> fields, const Http1Limits& limits, RequestHead* head,
+                     Http1Error* error) {
+  *head = RequestHead();
+  head->fields = fields;
+  if (!TakeMethod(method, head, error) || !TakeTarget(target, limits, head, error) ||
+      !TakeHost(host, head, error)) {
+    return false;
+  }
+  if (fields.size() > limits.max_fields) {
+    *error = {431, "too_many_fields", "the head has too many fields"};
+    return false;
+  }
+  Framing framing;
+  head->bytes = method.size() + target.size() + host.size();
+  for (HeaderField& field : fields) {
+    head->bytes += field.name.size() + field.value.size();
+    if (head->bytes > limits.max_head_bytes) {
+      *error = {431, "head_too_large", "the head is too large"};
       return false;
     }
-  }
-  if (!CheckFraming(framing, head_.minor_version, &error_)) return false;
-  if (framing.codings > 0) {
-    head_.body = BodyKind::kChunked;
-  } else if (framing.lengths > 0) {
-    head_.body = BodyKind::kLength;
-    head_.content_length = framing.length;
-  }
-  head_.keep_alive =
-      head_.minor_version == 1 ? !framing.close : framing.keep_alive && !framing.close;
-  for (const HeaderField& field : fields_) {
-    if (field.id == FieldId::kExpect) {
-      if (!EqualsIgnoreCase(field.value, "100-continue") || head_.minor_version == 0) {
-        error_ = {417, "bad_expectation", "the only expectation accepted is 100-continue"};
-        return false;
-      }
-      head_.expect_continue = true;
-    }
-    if (HasHighByte(field.value) && !IsValidUtf8(field.value)) {
-      error_ = {400, "bad_field_value", "a field value is not UTF-8"};
+    if (!IsToken(field.name) || HasUpperCase(field.name)) {
+      *error = {400, "bad_field_name", "a field name is empty, malformed or not in lower case"};
       return false;
     }
+    if (!IsFieldValue(field.value)) {
+      *error = {400, "control_byte", "the head holds a control byte"};
+      return false;
+    }
+    field.value = Trim(field.value);
+    if (!TakeField(&field, &framing, error)) return false;
+    if (field.id == FieldId::kHost && field.value != host) framing.hosts = 2;
   }
-  return true;
+  if (framing.hosts > 1) {
+    *error = {400, "duplicate_host", "Host is given twice"};
+    return false;
+  }
+  if (framing.nominates) MarkNominated(fields);
+  return TakeFraming(framing, head, error);
 }
 
 void ResponseParser::Reset(std::string_view request_method) {

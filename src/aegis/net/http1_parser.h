@@ -150,6 +150,14 @@ class RequestParser {
   std::vector<HeaderField> fields_;
 };
 
+// The head of a request that did not arrive as text of HTTP/1.1 (but as HTTP/2, or as what Envoy
+// tells of it), held to the same rules as one that did. `fields` have name and value, the name in
+// lower case; their values are trimmed, and they are identified, in place. The views go into
+// `head`; its body is what the fields say of it. False: refused, `*error` says why.
+bool MakeRequestHead(std::string_view method, std::string_view target, std::string_view host,
+                     std::span<HeaderField> fields, const Http1Limits& limits, RequestHead* head,
+                     Http1Error* error);
+
 class ResponseParser {
  public:
   explicit ResponseParser(const Http1Limits& limits = {}) : limits_(limits) {}
