@@ -678,5 +678,30 @@ TEST(Yaml, HostileTextsAreBounded) {
   });
 }
 
+// Patterns that are used again and again get automata of their own.
+TEST(PatternTest, TheHundredthCallAnswersLikeTheFirst) {
+  const struct {
+    const char *name, *arguments, *answer;
+  } cases[] = {
+      {"regex.match", R"(["^[a-z]+$", "abc"])", "true"},
+      {"regex.match", R"(["^[a-z]+$", "abcé"])", "false"},
+      {"regex.match", R"(["^.{4}$", "abcé"])", "true"},
+      {"regex.replace", R"(["a1 b22 é333", "\\d+", "N"])", R"("aN bN éN")"},
+      {"regex.replace", R"(["a1 b22", "([a-z])\\d+", "<$1>"])", R"("<a> <b>")"},
+      {"regex.replace", R"(["abc", "x*", "-"])", R"("-a-b-c-")"},
+      {"regex.split", R"(["\\s*,\\s*", "a , b,c"])", R"(["a","b","c"])"},
+      {"regex.find_n", R"(["[a-z]+?", "ab é", -1])", R"(["a","b"])"},
+      {"glob.match", R"(["*.example.com", ["."], "www.example.com"])", "true"},
+      {"glob.match", R"(["*.example.com", ["."], "a.b.example.com"])", "false"},
+      {"glob.match", R"(["*.example.com", ["."], "é.example.com"])", "true"},
+  };
+  BuiltinCaller caller;
+  for (const auto& one : cases) {
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_EQ(caller.Call(one.name, one.arguments), one.answer) << one.arguments << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace aegis::rego

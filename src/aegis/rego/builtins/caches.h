@@ -3,17 +3,17 @@
 // Internal to the rego library.
 #pragma once
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "absl/time/time.h"
 #include "aegis/rego/builtins/builtin.h"
+#include "aegis/rego/builtins/expression.h"
 #include "aegis/rego/builtins/token_cache.h"
 #include "aegis/rego/hash.h"
 
@@ -36,13 +36,11 @@ class BuiltinCaches {
   // must have keys that differ. `translate` makes the RE2 pattern from it, in case it is not there.
   // Valid until the next call.
   template <typename Translate>
-  const RE2* Pattern(BuiltinContext& context, PatternKind kind, std::string_view key,
-                     Translate translate, std::string& problem) {
+  Expression* Pattern(BuiltinContext& context, PatternKind kind, std::string_view key,
+                      Translate translate, std::string& problem) {
     Set& set = sets_[(internal::HashString(key) + static_cast<size_t>(kind)) % kSets];
-    for (const Slot& slot : set.slots) {
-      if (slot.expression != nullptr && slot.kind == kind && slot.key == key) {
-        return slot.expression.get();
-      }
+    for (Slot& slot : set.slots) {
+      if (slot.expression && slot.kind == kind && slot.key == key) return &*slot.expression;
     }
     unkept_.reset();
     if (key.size() > kMaxPatternText) {
@@ -51,15 +49,15 @@ class BuiltinCaches {
     }
     if (!context.Charge(key.size())) return nullptr;
     const std::string pattern = translate();
-    std::unique_ptr<RE2> expression = Compile(context, pattern, problem);
-    if (expression == nullptr) return nullptr;
+    std::unique_ptr<RE2> compiled = Compile(context, pattern, problem);
+    if (compiled == nullptr) return nullptr;
     if (std::max(key.size(), pattern.size()) > kMaxKeptText) {
-      unkept_ = std::move(expression);
-      return unkept_.get();
+      return &unkept_.emplace(std::move(compiled));
     }
     Slot& slot = set.slots[set.next++ % kWays];
-    slot = {kind, std::string(key), std::move(expression)};
-    return slot.expression.get();
+    slot.kind = kind;
+    slot.key = key;
+    return &slot.expression.emplace(std::move(compiled));
   }
 
   // nullptr with `problem` set when the pattern is not valid or too long. Charged by the size of
@@ -75,6 +73,9 @@ class BuiltinCaches {
 
   TokenCache& tokens() { return tokens_; }
 
+  // What a builtin writes its text or key into, for one at a time.
+  std::string& scratch() { return scratch_; }
+
  private:
   // Together with the memory of one pattern this bounds what hostile patterns can take.
   static constexpr size_t kSets = 64;
@@ -88,7 +89,7 @@ class BuiltinCaches {
   struct Slot {
     PatternKind kind = PatternKind::kRegex;
     std::string key;
-    std::unique_ptr<RE2> expression;
+    std::optional<Expression> expression;
   };
   struct Set {
     std::array<Slot, kWays> slots;
@@ -104,10 +105,29 @@ class BuiltinCaches {
   };
 
   std::array<Set, kSets> sets_;
-  std::unique_ptr<RE2> unkept_;  // too long for a slot; there until another one is compiled
+  std::optional<Expression> unkept_;  // too long for a slot; there until another one is compiled
+  std::string scratch_;
   std::unordered_map<std::string, absl::TimeZone> zones_;
   TokenCache tokens_;
   std::array<SchemaSlot, kSchemaSlots> schemas_;
+};
+
+// The scratch text of the caches, empty at first; what it needed is kept for the next one unless
+// that is much.
+class Scratch {
+ public:
+  explicit Scratch(BuiltinContext& context) : text_(context.caches().scratch()) { text_.clear(); }
+  ~Scratch() {
+    if (text_.capacity() > kMaxKept) std::string().swap(text_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  std::string& text() { return text_; }
+
+ private:
+  static constexpr size_t kMaxKept = 4 * 1024;
+  std::string& text_;
 };
 
 }  // namespace aegis::rego

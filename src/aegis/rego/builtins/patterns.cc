@@ -2,6 +2,8 @@
 #include "aegis/rego/builtins/patterns.h"
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,32 +35,23 @@ std::string GoPattern(std::string_view pattern) {
 
 namespace {
 
-// For one search. With a large program RE2's automaton can outgrow its memory, and then every byte
-// of the text costs as much as the program is long.
-bool ChargeSearch(BuiltinContext& context, const RE2& pattern, std::string_view text) {
-  constexpr int kLarge = 1024;
-  const int size = pattern.ProgramSize();
-  return context.Charge(text.size() * static_cast<size_t>(size > kLarge ? size : 1) / 64);
-}
-
-// One search; undefined when the steps are used up.
-Value Found(BuiltinContext& context, const RE2& pattern, std::string_view text) {
-  if (!ChargeSearch(context, pattern, text)) return Value();
-  return Value::Bool(pattern.Match(text, 0, text.size(), RE2::UNANCHORED, nullptr, 0));
-}
-
-const RE2* Regex(BuiltinContext& context, std::string_view pattern) {
+Expression* Regex(BuiltinContext& context, std::string_view pattern) {
   std::string problem;
-  const RE2* regex = context.caches().Pattern(
+  Expression* regex = context.caches().Pattern(
       context, PatternKind::kRegex, pattern, [&] { return GoPattern(pattern); }, problem);
   if (regex == nullptr) context.Error("error parsing regexp: " + problem);
   return regex;
 }
 
+// Undefined when the steps are used up.
+Value Found(BuiltinContext& context, Expression& pattern, std::string_view text) {
+  return Value::Bool(pattern.Matches(context, text));
+}
+
 Value Match(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(pattern, 0);
   AEGIS_STRING_ARG(text, 1);
-  const RE2* regex = Regex(context, pattern);
+  Expression* const regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
   return Found(context, *regex, text);
 }
@@ -67,22 +60,20 @@ Value IsValid(BuiltinContext& context, const Value* args) {
   if (!args[0].is_string()) return Value::Bool(false);
   std::string problem;
   const std::string_view pattern = args[0].string_value();
-  const RE2* regex = context.caches().Pattern(
+  const Expression* regex = context.caches().Pattern(
       context, PatternKind::kRegex, pattern, [&] { return GoPattern(pattern); }, problem);
   return Value::Bool(regex != nullptr);
 }
 
 // Go's Regexp.FindAll: matches from left to right; an empty one right behind another is skipped.
-// Calls `found` with the groups of each; stops after `limit` (negative: none).
+// Calls `found` with each and the first of its groups, `match` long; stops after `limit` (negative:
+// none). False when the steps are used up.
 template <typename Found>
-bool FindAll(BuiltinContext& context, const RE2& regex, std::string_view text, int64_t limit,
-             Found found) {
-  const int groups = regex.NumberOfCapturingGroups() + 1;
-  std::vector<re2::StringPiece> match(static_cast<size_t>(groups));
+bool FindAll(BuiltinContext& context, Expression& regex, std::string_view text, int64_t limit,
+             std::span<re2::StringPiece> match, Found found) {
   size_t position = 0, last_end = SIZE_MAX;
   while (limit != 0 && position <= text.size()) {
-    if (!context.Charge(1) || !ChargeSearch(context, regex, text)) return false;
-    if (!regex.Match(text, position, text.size(), RE2::UNANCHORED, match.data(), groups)) break;
+    if (!regex.Find(context, text, position, match)) break;
     const auto start = static_cast<size_t>(match[0].data() - text.data());
     const size_t end = start + match[0].size();
     bool accept = true;
@@ -96,10 +87,15 @@ bool FindAll(BuiltinContext& context, const RE2& regex, std::string_view text, i
     }
     last_end = end;
     if (!accept) continue;
-    found(match);
+    found();
     if (limit > 0) --limit;
   }
-  return true;
+  return context.steps_left() >= 0;
+}
+
+std::vector<re2::StringPiece> RoomForGroups(const Expression& regex) {
+  return std::vector<re2::StringPiece>(static_cast<size_t>(regex.re2().NumberOfCapturingGroups()) +
+                                       1);
 }
 
 Value View(const re2::StringPiece& piece) {
@@ -111,23 +107,24 @@ Value FindN(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(pattern, 0);
   AEGIS_STRING_ARG(text, 1);
   AEGIS_INT_ARG(limit, 2);
-  const RE2* regex = Regex(context, pattern);
+  Expression* const regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
   ArrayBuilder out(context.arena());
-  if (!FindAll(context, *regex, text, limit, [&](const auto& match) { out.Add(View(match[0])); })) {
-    return Value();
-  }
-  return out.Build();
+  re2::StringPiece match;
+  const bool done =
+      FindAll(context, *regex, text, limit, {&match, 1}, [&] { out.Add(View(match)); });
+  return done ? out.Build() : Value();
 }
 
 Value FindAllSubmatchN(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(pattern, 0);
   AEGIS_STRING_ARG(text, 1);
   AEGIS_INT_ARG(limit, 2);
-  const RE2* regex = Regex(context, pattern);
+  Expression* const regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
   ArrayBuilder out(context.arena());
-  const bool done = FindAll(context, *regex, text, limit, [&](const auto& match) {
+  std::vector<re2::StringPiece> match = RoomForGroups(*regex);
+  const bool done = FindAll(context, *regex, text, limit, match, [&] {
     ArrayBuilder groups(context.arena(), match.size());
     for (const re2::StringPiece& group : match) groups.Add(View(group));
     out.Add(groups.Build());
@@ -138,7 +135,7 @@ Value FindAllSubmatchN(BuiltinContext& context, const Value* args) {
 Value Split(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(pattern, 0);
   AEGIS_STRING_ARG(text, 1);
-  const RE2* regex = Regex(context, pattern);
+  Expression* const regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
   ArrayBuilder out(context.arena());
   if (!pattern.empty() && text.empty()) {
@@ -146,11 +143,12 @@ Value Split(BuiltinContext& context, const Value* args) {
     return out.Build();
   }
   size_t begin = 0, end = 0;
-  const bool done = FindAll(context, *regex, text, -1, [&](const auto& match) {
-    const auto start = static_cast<size_t>(match[0].data() - text.data());
+  re2::StringPiece match;
+  const bool done = FindAll(context, *regex, text, -1, {&match, 1}, [&] {
+    const auto start = static_cast<size_t>(match.data() - text.data());
     end = start;
-    if (start + match[0].size() != 0) out.Add(MakeStringView(text.substr(begin, end - begin)));
-    begin = start + match[0].size();
+    if (start + match.size() != 0) out.Add(MakeStringView(text.substr(begin, end - begin)));
+    begin = start + match.size();
   });
   if (!done) return Value();
   if (end != text.size()) out.Add(MakeStringView(text.substr(begin)));
@@ -202,20 +200,32 @@ Value Replace(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
   AEGIS_STRING_ARG(pattern, 1);
   AEGIS_STRING_ARG(format, 2);
-  const RE2* regex = Regex(context, pattern);
+  Expression* const regex = Regex(context, pattern);
   if (regex == nullptr) return Value();
   constexpr size_t kMaxText = size_t{64} << 20;
-  std::string out;
+  Scratch scratch(context);
+  std::string& out = scratch.text();
   size_t copied = 0;
-  const bool done = FindAll(context, *regex, text, -1, [&](const auto& match) {
-    if (out.size() > kMaxText) return;
-    const auto start = static_cast<size_t>(match[0].data() - text.data());
-    out += text.substr(copied, start - copied);
-    Expand(out, format, *regex, match);
-    copied = start + match[0].size();
-  });
+  const auto replace = [&](std::span<re2::StringPiece> match, auto append) {
+    return FindAll(context, *regex, text, -1, match, [&] {
+      if (out.size() > kMaxText) return;
+      const auto start = static_cast<size_t>(match[0].data() - text.data());
+      out += text.substr(copied, start - copied);
+      append();
+      copied = start + match[0].size();
+    });
+  };
+  bool done;
+  if (format.find('$') == format.npos) {
+    re2::StringPiece match;
+    done = replace({&match, 1}, [&] { out += format; });
+  } else {
+    std::vector<re2::StringPiece> match = RoomForGroups(*regex);
+    done = replace(match, [&] { Expand(out, format, regex->re2(), match); });
+  }
   if (!done) return Value();
   if (out.size() > kMaxText) return context.Error("the text becomes too long");
+  if (copied == 0 && out.empty()) return args[0];
   out += text.substr(copied);
   return String(context, out);
 }
@@ -266,10 +276,11 @@ Value TemplateMatch(BuiltinContext& context, const Value* args) {
   if (open.size() != 1 || close.size() != 1) {
     return context.Error("a delimiter has to be exactly one character long");
   }
-  std::string key;
+  Scratch scratch(context);
+  std::string& key = scratch.text();
   key.append(open).append(close).append(text_template);
   std::string problem;
-  const RE2* regex = context.caches().Pattern(
+  Expression* const regex = context.caches().Pattern(
       context, PatternKind::kTemplate, key,
       [&] { return FromTemplate(context, text_template, open[0], close[0]); }, problem);
   if (regex == nullptr) {
@@ -374,29 +385,43 @@ class GlobTranslator {
   int depth_ = 0;
 };
 
+// The only character of a separator.
+std::optional<uint32_t> ReadSeparator(Value value) {
+  const std::string_view text = value.string_value();
+  if (text.empty()) return std::nullopt;
+  size_t size;
+  const uint32_t rune = DecodeRune(text, size);
+  return size == text.size() ? std::optional(rune) : std::nullopt;
+}
+
 Value GlobMatch(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(glob, 0);
   if (!args[1].is_null() && !args[1].is_array()) {
     return context.WrongType(2, "one of {array, null}", args[1]);
   }
   AEGIS_STRING_ARG(text, 2);
-  std::vector<uint32_t> separators;
-  if (args[1].is_array() && args[1].size() == 0) separators.push_back('.');
-  for (const Value separator : args[1].elements()) {
-    const std::vector<uint32_t> runes = Runes(separator.string_value());
-    if (!separator.is_string() || runes.size() != 1) {
-      return context.TypeError("operand 2 must be array of single characters");
-    }
-    separators.push_back(runes[0]);
-  }
+  const std::span<const Value> given = args[1].elements();
+  const bool is_default = args[1].is_array() && given.empty();
   // How many separators there are tells where the glob begins.
-  std::string key = std::to_string(separators.size()) + ':';
-  for (const uint32_t separator : separators) AppendRune(key, separator);
+  Scratch scratch(context);
+  std::string& key = scratch.text();
+  key += std::to_string(is_default ? 1 : given.size());
+  key += is_default ? ":." : ":";
+  for (const Value separator : given) {
+    const std::optional<uint32_t> rune = ReadSeparator(separator);
+    if (!rune) return context.TypeError("operand 2 must be array of single characters");
+    AppendRune(key, *rune);
+  }
   key += glob;
+  const auto translate = [&] {
+    std::vector<uint32_t> separators;
+    if (is_default) separators.push_back('.');
+    for (const Value separator : given) separators.push_back(*ReadSeparator(separator));
+    return GlobTranslator(glob, separators).Run();
+  };
   std::string problem;
-  const RE2* pattern = context.caches().Pattern(
-      context, PatternKind::kGlob, key, [&] { return GlobTranslator(glob, separators).Run(); },
-      problem);
+  Expression* const pattern =
+      context.caches().Pattern(context, PatternKind::kGlob, key, translate, problem);
   if (pattern == nullptr) return context.Error("the glob is not valid: " + problem);
   return Found(context, *pattern, text);
 }
