@@ -4,6 +4,7 @@
 #include <string>
 
 #include "aegis/rego/big_number.h"
+#include "aegis/rego/builtins/caches.h"
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/builtins/text.h"
 #include "aegis/rego/builtins/unicode.h"
@@ -53,19 +54,20 @@ struct Spec {
 
 class Formatter {
  public:
-  Formatter(std::string_view format, std::span<const Value> args) : format_(format), args_(args) {}
+  // Appends to `out`, which is empty.
+  Formatter(std::string_view format, std::span<const Value> args, std::string& out)
+      : format_(format), args_(args), out_(out) {}
 
-  std::string Run() {
+  void Run() {
     while (at_ < format_.size() && out_.size() <= kMaxOutput) {
       const size_t percent = std::min(format_.find('%', at_), format_.size());
       out_.append(format_, at_, percent - at_);
       at_ = percent;
       if (at_ >= format_.size()) break;
       ++at_;
-      Directive();
+      if (!PlainDirective()) Directive();
     }
     if (!reordered_ && next_ < args_.size()) Extra();
-    return std::move(out_);
   }
   bool too_long() const { return out_.size() > kMaxOutput; }
 
@@ -107,6 +109,29 @@ class Formatter {
     const std::optional<int64_t> value = args_[next_++].AsInt64();
     if (!value || *value > kMaxWidth || *value < -kMaxWidth) return std::nullopt;
     return static_cast<int>(*value);
+  }
+
+  // What most directives are: a verb without flags for what it is meant for. False if it is not.
+  bool PlainDirective() {
+    if (next_ >= args_.size()) return false;
+    const Value value = args_[next_];
+    const char verb = Peek();
+    if (value.is_string() && (verb == 's' || verb == 'v')) {
+      out_ += value.string_value();
+    } else if (value.is_string() && verb == 'q') {
+      AppendGoQuoted(out_, value.string_value());
+    } else if (value.is_int() && (verb == 'd' || verb == 'v')) {
+      char buffer[24];
+      const auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), value.int_value());
+      out_.append(buffer, end);
+    } else if (!value.is_number() && !value.is_string() && (verb == 'v' || verb == 's')) {
+      AppendRegoText(out_, value);
+    } else {
+      return false;
+    }
+    ++at_;
+    ++next_;
+    return true;
   }
 
   void Directive() {
@@ -458,17 +483,18 @@ class Formatter {
   size_t at_ = 0;
   size_t next_ = 0;
   bool reordered_ = false;
-  std::string out_;
+  std::string& out_;
 };
 
 Value Sprintf(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(format, 0);
   AEGIS_TYPED_ARG(1, is_array, "array");
   if (!context.Charge(internal::Weight(args[1]) / 4)) return Value();
-  Formatter formatter(format, args[1].elements());
-  const std::string text = formatter.Run();
+  Scratch scratch(context);
+  Formatter formatter(format, args[1].elements(), scratch.text());
+  formatter.Run();
   if (formatter.too_long()) return context.Error("the text becomes too long");
-  return String(context, text);
+  return String(context, scratch.text());
 }
 
 Value FormatInt(BuiltinContext& context, const Value* args) {

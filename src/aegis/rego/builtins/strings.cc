@@ -5,6 +5,7 @@
 
 #include "aegis/rego/builtins/operands.h"
 #include "aegis/rego/builtins/unicode.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego {
 namespace {
@@ -52,14 +53,24 @@ Value EndsWith(BuiltinContext& context, const Value* args) {
   return Value::Bool(text.ends_with(suffix));
 }
 
-template <uint32_t (*map)(uint32_t)>
+template <bool upper>
 Value MapCase(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
+  const auto changes = [](char c) { return c >= (upper ? 'a' : 'A') && c <= (upper ? 'z' : 'Z'); };
+  if (IsAscii(text)) {
+    if (std::none_of(text.begin(), text.end(), changes)) return args[0];
+    char* const mapped = context.arena().AllocateArray<char>(text.size());
+    if (mapped == nullptr) return Value();
+    std::transform(text.begin(), text.end(), mapped,
+                   [&](char c) { return static_cast<char>(changes(c) ? c ^ ' ' : c); });
+    return MakeStringView({mapped, text.size()});
+  }
   std::string mapped;
   mapped.reserve(text.size());
   std::string_view left = text;
   for (size_t size; !left.empty(); left.remove_prefix(size)) {
-    AppendRune(mapped, map(DecodeRune(left, size)));
+    const uint32_t rune = DecodeRune(left, size);
+    AppendRune(mapped, upper ? UpperRune(rune) : LowerRune(rune));
   }
   return mapped == text ? args[0] : String(context, mapped);
 }
@@ -99,6 +110,16 @@ Value ArrayOf(BuiltinContext& context, std::span<const std::string_view> pieces)
 Value Split(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
   AEGIS_STRING_ARG(separator, 1);
+  if (separator.size() != 1) return ArrayOf(context, Pieces(text, separator));
+  Value few[16];
+  size_t count = 0;
+  std::string_view left = text;
+  while (count < std::size(few)) {
+    const size_t at = left.find(separator[0]);
+    few[count++] = MakeStringView(left.substr(0, at));
+    if (at == left.npos) return internal::ArrayOf(context.arena(), {few, count});
+    left.remove_prefix(at + 1);
+  }
   return ArrayOf(context, Pieces(text, separator));
 }
 
@@ -271,6 +292,14 @@ template <bool left, bool right>
 Value Trim(BuiltinContext& context, const Value* args) {
   AEGIS_STRING_ARG(text, 0);
   AEGIS_STRING_ARG(cutset, 1);
+  if (IsAscii(cutset)) {
+    // Such a byte is no part of a longer character.
+    size_t begin = 0, end = text.size();
+    const auto is_dropped = [&](size_t at) { return cutset.find(text[at]) != cutset.npos; };
+    while (left && begin < end && is_dropped(begin)) ++begin;
+    while (right && end > begin && is_dropped(end - 1)) --end;
+    return MakeStringView(text.substr(begin, end - begin));
+  }
   const std::vector<uint32_t> dropped = Runes(cutset);
   const auto drop = [&](uint32_t rune) {
     return std::find(dropped.begin(), dropped.end(), rune) != dropped.end();
@@ -330,8 +359,8 @@ constexpr Builtin kBuiltins[] = {
     {"contains", 2, Contains},
     {"startswith", 2, StartsWith},
     {"endswith", 2, EndsWith},
-    {"lower", 1, MapCase<LowerRune>},
-    {"upper", 1, MapCase<UpperRune>},
+    {"lower", 1, MapCase<false>},
+    {"upper", 1, MapCase<true>},
     {"split", 2, Split},
     {"strings.split_n", 3, SplitN},
     {"replace", 3, Replace},

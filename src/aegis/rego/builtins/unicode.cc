@@ -3,6 +3,8 @@
 #include <locale.h>
 #include <wctype.h>
 
+#include <algorithm>
+
 #include "aegis/base/result.h"
 
 namespace aegis::rego {
@@ -17,7 +19,7 @@ locale_t Utf8Locale() {
 
 }  // namespace
 
-uint32_t DecodeRune(std::string_view text, size_t& size) {
+uint32_t DecodeLongRune(std::string_view text, size_t& size) {
   const auto byte = [&](size_t i) -> uint32_t {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
   };
@@ -84,10 +86,7 @@ size_t CountRunes(std::string_view text) {
 }
 
 bool IsAscii(std::string_view text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) >= 0x80) return false;
-  }
-  return true;
+  return std::all_of(text.begin(), text.end(), [](char c) { return IsAscii(c); });
 }
 
 uint32_t LowerRune(uint32_t rune) {
@@ -119,8 +118,14 @@ void AppendGoQuoted(std::string& out, std::string_view text) {
       out.push_back(kHex[value >> shift & 15]);
     }
   };
+  const auto is_special = [](char c) { return c < ' ' || c > '~' || c == '"' || c == '\\'; };
   out.push_back('"');
-  for (size_t size; !text.empty(); text.remove_prefix(size)) {
+  for (size_t size;; text.remove_prefix(size)) {
+    const auto plain =
+        static_cast<size_t>(std::find_if(text.begin(), text.end(), is_special) - text.begin());
+    out.append(text, 0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const uint32_t rune = DecodeRune(text, size);
     if (rune == kReplacementRune && size == 1) {
       out += "\\x";
