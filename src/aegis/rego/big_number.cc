@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "aegis/rego/number.h"
 
@@ -64,6 +65,7 @@ struct Decimal {
   std::string digits;
   int64_t point = 0;  // 0.digits × 10^point
 
+  Decimal() = default;
   Decimal(const mpz_class& integer, int64_t exponent) {
     const mpz_class scaled = exponent >= 0
                                  ? ShiftLeft(integer, static_cast<uint64_t>(exponent))
@@ -96,6 +98,16 @@ struct Decimal {
     const bool half = digits[count] == '5' && count + 1 == digits.size();
     const bool up = half ? count > 0 && (digits[count - 1] - '0') % 2 != 0 : digits[count] >= '5';
     up ? RoundUp(count) : RoundDown(count);
+  }
+  // To `count` digits, where both, one or none of the ways are allowed.
+  void Round(size_t count, bool down, bool up) {
+    if (down && up) {
+      RoundNearest(count);
+    } else if (down) {
+      RoundDown(count);
+    } else if (up) {
+      RoundUp(count);
+    }
   }
 };
 
@@ -196,6 +208,17 @@ BigFloat BigFloat::Round(const mpz_class& integer, int64_t exponent, bool more) 
 }
 
 BigFloat::BigFloat(Value number) {
+  if (number.is_int()) {
+    const int64_t value = number.int_value();
+    if (value == 0) return;
+    negative_ = value < 0;
+    const uint64_t magnitude =
+        negative_ ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
+    const int unused = std::countl_zero(magnitude);
+    mantissa_ = magnitude << unused;
+    exponent_ = -unused;
+    return;
+  }
   mpz_class digits;
   int64_t power;
   Digits(number, digits, power);
@@ -283,15 +306,24 @@ BigFloat BigFloat::MultiplyDouble(const BigFloat& a, const BigFloat& b) {
 }
 
 BigFloat BigFloat::Divide(const BigFloat& a, const BigFloat& b) {
-  if (a.is_zero()) {
-    BigFloat out;
-    out.negative_ = a.negative_ != b.negative_;
-    return out;
+  BigFloat out;
+  out.negative_ = a.negative_ != b.negative_;
+  if (a.is_zero()) return out;
+  // Both have their top bits: the quotient has 64 bits when it is shifted by 63 or by 64.
+  const int64_t shift = a.mantissa_ >= b.mantissa_ ? kBits - 1 : kBits;
+  const unsigned __int128 shifted = static_cast<unsigned __int128>(a.mantissa_) << shift;
+  out.mantissa_ = static_cast<uint64_t>(shifted / b.mantissa_);
+  out.exponent_ = a.exponent_ - b.exponent_ - shift;
+  const auto rest = static_cast<uint64_t>(shifted % b.mantissa_);
+  // To the nearest, half way to even.
+  const uint64_t above = b.mantissa_ - rest;
+  if (rest > above || (rest == above && (out.mantissa_ & 1) != 0)) {
+    if (++out.mantissa_ == 0) {
+      out.mantissa_ = uint64_t{1} << (kBits - 1);
+      ++out.exponent_;
+    }
   }
-  const mpz_class shifted = ShiftLeft(a.Exact(), 2 * kBits);
-  const mpz_class divisor = b.Exact();
-  const mpz_class quotient = shifted / divisor;
-  return Round(quotient, a.exponent_ - b.exponent_ - 2 * kBits, quotient * divisor != shifted);
+  return out;
 }
 
 int BigFloat::Compare(const BigFloat& a, const BigFloat& b) {
@@ -299,34 +331,94 @@ int BigFloat::Compare(const BigFloat& a, const BigFloat& b) {
   return difference.is_zero() ? 0 : difference.negative_ ? -1 : 1;
 }
 
-std::string BigFloat::ToText(int bits) const {
-  const std::string sign = negative_ ? "-" : "";
-  if (is_zero()) return sign + "0";
-  Decimal decimal(FromUint64(mantissa_), exponent_);
-  // The fewest digits between half a unit below and above (Go's roundShortest).
-  const mpz_class doubled = ShiftLeft(FromUint64(mantissa_), 1);
+namespace {
+
+// The digits of a fraction one by one.
+class FractionDigits {
+ public:
+  using Wide = unsigned __int128;
+  static constexpr int kFractionBits = 124;  // ten times as much still fits
+
+  // Of numerator / 2^bits, with at most kFractionBits.
+  FractionDigits(Wide numerator, int bits) : rest_((numerator << (kFractionBits - bits)) & kMask) {}
+  char Next() {
+    rest_ *= 10;
+    const char digit = static_cast<char>('0' + static_cast<int>(rest_ >> kFractionBits));
+    rest_ &= kMask;
+    return digit;
+  }
+  bool done() const { return rest_ == 0; }
+
+ private:
+  static constexpr Wide kMask = (Wide{1} << kFractionBits) - 1;
+  Wide rest_;
+};
+
+// What Shortest gives for 64 bits, found without the digits behind those that are needed. Nothing
+// for floats that are very small or have no fraction, or when the neighbours do not begin alike.
+std::optional<Decimal> ShortestOfFraction(uint64_t mantissa, int64_t exponent) {
+  if (exponent >= 0 || 1 - exponent > FractionDigits::kFractionBits) return std::nullopt;
+  // In halves of a unit.
+  const int bits = static_cast<int>(1 - exponent);
+  const FractionDigits::Wide doubled = FractionDigits::Wide{mantissa} << 1;
+  const auto whole = static_cast<uint64_t>(doubled >> bits);
+  if ((doubled - 1) >> bits != whole || (doubled + 1) >> bits != whole) return std::nullopt;
+  Decimal out;
+  if (whole != 0) out.digits = std::to_string(whole);
+  out.point = static_cast<int64_t>(out.digits.size());
+  FractionDigits middle(doubled, bits), lower(doubled - 1, bits), upper(doubled + 1, bits);
+  const bool inclusive = (mantissa & 1) == 0;
+  while (!middle.done()) {
+    const char digit = middle.Next(), low = lower.Next(), high = upper.Next();
+    if (digit == '0' && out.digits.empty()) {
+      if (low != '0' || high != '0') return std::nullopt;
+      --out.point;
+      continue;
+    }
+    out.digits.push_back(digit);
+    const bool down = low != digit || (inclusive && low != '0' && lower.done());
+    const bool up = digit != high && (inclusive || digit + 1 < high || !upper.done());
+    if (!down && !up) continue;
+    const size_t count = out.digits.size();
+    if (!middle.done()) out.digits.push_back(middle.Next());
+    if (!middle.done()) out.digits.push_back('1');  // there is more
+    out.Round(count, down, up);
+    return out;
+  }
+  return out;
+}
+
+// The fewest digits between half a unit below and above (Go's roundShortest).
+Decimal Shortest(uint64_t mantissa, int64_t exponent, int bits) {
+  if (bits == kBits) {
+    if (std::optional<Decimal> fast = ShortestOfFraction(mantissa, exponent)) return *fast;
+  }
+  Decimal decimal(FromUint64(mantissa), exponent);
+  const mpz_class doubled = ShiftLeft(FromUint64(mantissa), 1);
   const int unused = 64 - bits;  // bits of the mantissa, which are zero
   const mpz_class half_unit = ShiftLeft(1, static_cast<uint64_t>(unused));
-  const Decimal lower(doubled - half_unit, exponent_ - 1),
-      upper(doubled + half_unit, exponent_ - 1);
-  const bool inclusive = (mantissa_ >> unused & 1) == 0;
+  const Decimal lower(doubled - half_unit, exponent - 1), upper(doubled + half_unit, exponent - 1);
+  const bool inclusive = (mantissa >> unused & 1) == 0;
   for (size_t i = 0; i < decimal.digits.size(); ++i) {
     const char digit = decimal.digits[i], low = lower.at(i), high = upper.at(i);
     const bool down = low != digit || (inclusive && i + 1 == lower.digits.size());
     const bool up = digit != high && (inclusive || digit + 1 < high || i + 1 < upper.digits.size());
     if (!down && !up) continue;
-    if (down && up) {
-      decimal.RoundNearest(i + 1);
-    } else if (down) {
-      decimal.RoundDown(i + 1);
-    } else {
-      decimal.RoundUp(i + 1);
-    }
+    decimal.Round(i + 1, down, up);
     break;
   }
-  const std::string& digits = decimal.digits;
+  return decimal;
+}
+
+}  // namespace
+
+std::string BigFloat::ToText(int bits) const {
+  const std::string sign = negative_ ? "-" : "";
+  if (is_zero()) return sign + "0";
+  const Decimal shortest = Shortest(mantissa_, exponent_, bits);
+  const std::string& digits = shortest.digits;
+  const int64_t point = shortest.point;
   const auto count = static_cast<int64_t>(digits.size());
-  const int64_t point = decimal.point;
   if (IsInteger()) {
     // All digits, in front of the point.
     std::string out = sign + digits.substr(0, static_cast<size_t>(std::min(count, point)));

@@ -251,6 +251,20 @@ uint64_t HashNumber(Value value) {
              kOdd0 ^ static_cast<uint64_t>(number.point * 2 + (number.negative ? 1 : 0)));
 }
 
+std::optional<int64_t> NearestInteger(const Number& number) {
+  constexpr int kMostDigits = 15;
+  // Units of the prefix: for the digits behind it, and for what OPA's float of 64 bits loses when
+  // the number is read and when a half is added to it.
+  constexpr uint64_t kDoubt = 10;
+  if (number.digits == 0 || number.point < 1 || number.point > kMostDigits) return std::nullopt;
+  const uint64_t one = kPow10[kPrefixDigits - number.point];
+  const uint64_t fraction = number.prefix % one;
+  const uint64_t from_half = fraction < one / 2 ? one / 2 - fraction : fraction - one / 2;
+  if (from_half < kDoubt) return std::nullopt;
+  const auto magnitude = static_cast<int64_t>(number.prefix / one + (fraction > one / 2 ? 1 : 0));
+  return number.negative ? -magnitude : magnitude;
+}
+
 std::string_view NumberText(Value number, char (&buffer)[24]) {
   if (!number.is_int()) return number.big_number()->view();
   const auto [end, error] = std::to_chars(buffer, buffer + sizeof(buffer), number.int_value());

@@ -34,6 +34,10 @@ Number FromInt(int64_t value);  // text is empty: every digit is in `prefix`
 int CompareNumbers(Value a, Value b);
 uint64_t HashNumber(Value value);
 
+// The nearest integer to a number that is not an int64 if its first digits tell which one that is;
+// nothing for numbers under one, for large ones, and when it is about half way between two.
+std::optional<int64_t> NearestInteger(const Number& number);
+
 // The text OPA would print; `buffer` holds it when the number is an int64.
 std::string_view NumberText(Value number, char (&buffer)[24]);
 

@@ -5,6 +5,7 @@
 
 #include "aegis/rego/big_number.h"
 #include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/number.h"
 
 namespace aegis::rego {
 namespace {
@@ -119,6 +120,10 @@ template <Rounding rounding>
 Value Rounded(BuiltinContext& context, const Value* args) {
   AEGIS_NUMBER_ARGS(1);
   if (IsSmall(args[0])) return Value::Int(*args[0].AsInt64());
+  if (rounding == Rounding::kNearest && !args[0].is_int()) {
+    const std::optional<int64_t> nearest = internal::NearestInteger(*args[0].big_number());
+    if (nearest) return Value::Int(*nearest);
+  }
   const BigFloat value(args[0]);
   BigFloat result;
   if (rounding == Rounding::kNearest) {
