@@ -22,10 +22,20 @@ void PutSlot(Table& table, uint32_t hash, uint32_t position) {
   table.slots[at] = {hash, position};
 }
 
+// Hash and Equal, short for what keys mostly are.
+inline uint64_t HashKey(const Value& key) {
+  return key.is_string() ? HashString(key.string_value()) : Hash(key);
+}
+inline bool SameKey(const Value& a, const Value& b) {
+  if (a.is_string() || b.is_string()) return SameString(a, b);
+  if (a.is_int() && b.is_int()) return a.bits() == b.bits();
+  return Equal(a, b);
+}
+
 void FillSlots(Table& table, bool is_set) {
   std::fill_n(table.slots, size_t{table.slot_mask} + 1, Slot{0, 0});
   for (uint32_t i = 0; i < table.size; ++i) {
-    PutSlot(table, SlotHash(Hash(KeyAt(table, is_set, i))), i + 1);
+    PutSlot(table, SlotHash(HashKey(KeyAt(table, is_set, i))), i + 1);
   }
 }
 
@@ -33,10 +43,19 @@ void FillSlots(Table& table, bool is_set) {
 bool MakeSlots(Arena& arena, Table& table, bool is_set) {
   uint32_t count = 16;
   while (count < table.capacity * 2) count *= 2;
+  const Slot* const old = table.slots;
+  const uint32_t old_count = table.slot_mask + 1;
   table.slots = arena.AllocateArray<Slot>(count);
   if (table.slots == nullptr) return false;
   table.slot_mask = count - 1;
-  FillSlots(table, is_set);
+  if (old == nullptr) {
+    FillSlots(table, is_set);
+    return true;
+  }
+  std::fill_n(table.slots, count, Slot{0, 0});
+  for (uint32_t i = 0; i < old_count; ++i) {
+    if (old[i].position != 0) PutSlot(table, old[i].hash, old[i].position);
+  }
   return true;
 }
 
@@ -83,13 +102,18 @@ int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t hash) {
   return FindInSlots(table, is_set, key, SlotHash(hash));
 }
 
+// Small ones grow faster: they are copied less often.
+uint32_t GrownCapacity(const Table& table) {
+  if (table.capacity < 4) return 4;
+  return table.capacity * (table.capacity == kLinear ? 4 : 2);
+}
+
 // Puts a key that is not there yet at the end. The caller has reserved nothing.
 Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uint64_t hash) {
   const int height = 1 + std::max(Height(key), Height(value));
   const uint64_t weight = table.weight + Weight(key) + (is_set ? 0 : Weight(value));
   if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
-  if (table.size == table.capacity &&
-      !Grow(arena, table, is_set, std::max<uint32_t>(4, table.capacity * 2))) {
+  if (table.size == table.capacity && !Grow(arena, table, is_set, GrownCapacity(table))) {
     return Edit::kOutOfMemory;
   }
   table.height = std::max(table.height, static_cast<uint16_t>(height));
@@ -112,7 +136,7 @@ bool NeedsHash(const Table& table) {
 }
 
 int64_t FindOrHash(const Table& table, bool is_set, Value key, uint64_t& hash) {
-  hash = NeedsHash(table) ? Hash(key) : 0;
+  hash = NeedsHash(table) ? HashKey(key) : 0;
   return table.slots != nullptr ? FindHashed(table, is_set, key, hash) : Find(table, is_set, key);
 }
 
@@ -138,14 +162,14 @@ int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
   for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
     const Slot slot = table.slots[at];
     if (slot.position == 0) return -1;
-    if (slot.hash == hash && Equal(KeyAt(table, is_set, slot.position - 1), key)) {
+    if (slot.hash == hash && SameKey(KeyAt(table, is_set, slot.position - 1), key)) {
       return slot.position - 1;
     }
   }
 }
 
 int64_t Find(const Table& table, bool is_set, Value key) {
-  if (table.slots != nullptr) return FindHashed(table, is_set, key, Hash(key));
+  if (table.slots != nullptr) return FindHashed(table, is_set, key, HashKey(key));
   if (key.is_string()) {
     for (uint32_t i = 0; i < table.size; ++i) {
       if (SameString(KeyAt(table, is_set, i), key)) return i;
@@ -153,7 +177,7 @@ int64_t Find(const Table& table, bool is_set, Value key) {
     return -1;
   }
   for (uint32_t i = 0; i < table.size; ++i) {
-    if (Equal(KeyAt(table, is_set, i), key)) return i;
+    if (SameKey(KeyAt(table, is_set, i), key)) return i;
   }
   return -1;
 }

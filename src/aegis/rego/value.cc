@@ -198,7 +198,9 @@ Edit ArrayAppend(Arena& arena, Value& array, Value element) {
   const uint64_t weight = header->weight + internal::Weight(element);
   if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   if (header->used != size || header->capacity == size) {
-    elements = internal::NewElements(arena, std::max<size_t>(4, size_t{2} * size), size, weight);
+    // Small ones grow faster: they are copied less often.
+    const size_t capacity = size < 4 ? 4 : size_t{size} * (size < 16 ? 4 : 2);
+    elements = internal::NewElements(arena, capacity, size, weight);
     if (elements == nullptr) return Edit::kOutOfMemory;
     std::copy_n(array.array_data(), size, elements);
     header = internal::HeaderOf(elements);

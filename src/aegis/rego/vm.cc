@@ -191,9 +191,17 @@ class Vm::Machine {
     }
   }
   // Whether `element` is one of a collection, or a value of an object. Charged like ChargeFor.
-  bool Contains(Value collection, Value element) {
+  bool Contains(const Value& collection, const Value& element) {
+    constexpr size_t kFew = 64;
+    if (collection.is_array() && element.is_string() && collection.size_field() <= kFew) {
+      const Value* const end = collection.array_data() + collection.size_field();
+      for (const Value* one = collection.array_data(); one != end; ++one) {
+        if (internal::SameString(*one, element)) return true;
+      }
+      return false;
+    }
     const size_t compared = collection.is_set() ? 1 : collection.size();
-    if (compared > 64 || element.is_collection()) [[unlikely]] {
+    if (compared > kFew || element.is_collection()) [[unlikely]] {
       steps_left_ -= static_cast<int64_t>(compared * internal::Weight(element) / 16);
       if (steps_left_ < 0) return false;
     }
@@ -226,7 +234,10 @@ class Vm::Machine {
 
   // Loads element `position` of what is iterated over; false at the end.
   static bool Load(Value collection, size_t position, Value& key, Value& value) {
-    if (position >= collection.size()) return false;
+    if (!collection.is_collection()) return false;
+    if (position >= (collection.is_array() ? collection.size_field() : collection.table()->size)) {
+      return false;
+    }
     if (collection.is_object()) {
       const Member& member = internal::Members(*collection.table())[position];
       key = member.key;

@@ -97,13 +97,12 @@ Value Sort(BuiltinContext& context, const Value* args) {
   const auto less = [](Value a, Value b) { return Compare(a, b) < 0; };
   if (args[0].is_array() && std::is_sorted(elements.begin(), elements.end(), less)) return args[0];
   if (!context.Charge(internal::Weight(args[0]) * 4)) return Value();
+  if (args[0].is_set()) return internal::ArrayOf(context.arena(), elements);
   Value* const sorted = context.arena().AllocateArray<Value>(elements.size());
   if (sorted == nullptr && !elements.empty()) return Value();
   std::copy(elements.begin(), elements.end(), sorted);
-  if (args[0].is_array()) std::stable_sort(sorted, sorted + elements.size(), less);
-  ArrayBuilder array(context.arena(), elements.size());
-  for (size_t i = 0; i < elements.size(); ++i) array.Add(sorted[i]);
-  return array.Build();
+  std::stable_sort(sorted, sorted + elements.size(), less);
+  return internal::ArrayOf(context.arena(), {sorted, elements.size()});
 }
 
 Value All(BuiltinContext& context, const Value* args) {
