@@ -170,7 +170,9 @@ class Module:
 
     def statement(self, env):
         rng = self.rng
-        choice = rng.randrange(20)
+        choice = rng.randrange(21)
+        if choice == 20:
+            return self.join(env)
         if choice < 3:
             source = self.collection(env)
             name = self.variable(env, "any")
@@ -219,6 +221,21 @@ class Module:
         if choice == 18 and self.functions:
             return self.call(env)
         return self.test(env)
+
+    def join(self, env):
+        """Rows, mostly with the same members, of which one is compared."""
+        rng = self.rng
+        source = self.open_reference(env)
+        if rng.random() < 0.7:
+            rows = [
+                f'{{"a": {self.literal("any")}, "b": {index}}}' for index in range(rng.randrange(8))
+            ]
+            # Of no kind that the compiler knows.
+            source = f'object.get({{}}, "a", [{", ".join(rows)}])'
+        value = self.term("any", env, 1)
+        row = self.variable(env, "any")
+        operator = rng.choice(["==", "==", "==", "!="])
+        return f"some {row} in {source}; {row}.{rng.choice('ab')} {operator} {value}"
 
     def closed_test(self, env):
         """A test that binds nothing."""

@@ -44,8 +44,13 @@ enum class OpCode : uint8_t {
   kSetAdd,            // c = c + {a}
   kResultAdd,         // adds a to the result set
   kJump,              // to jump
-  kScanBegin,    // starts over a with iterator registers b, b+1; key -> c, value -> extra; or jump
-  kScanNext,     // the next element -> c, extra and jump; goes on when there is none
+  kScanBegin,  // starts over a with iterator registers b, b+1; key -> c, value -> extra; or jump
+  kScanNext,   // the next element -> c, extra and jump; goes on when there is none
+  // Operands from a on: wanted, key, and for kFindFirst the collection. Elements match whose member
+  // `key`, or that themselves if that is undefined, are equal to what is wanted, different if
+  // `flag`.
+  kFindFirst,    // starts with iterator registers b, b+1; key and value as kScanBegin; or jump
+  kFind,         // the next element that matches; else as kScanNext
   kWalkBegin,    // starts over a and all that is in it with iterator register b; values whose type
                  // is `flag` (kUndefined: any) -> c; or jump when there is none
   kWalkNext,     // the next value -> c and jump; goes on when there is none

@@ -112,7 +112,7 @@ class Vm::Machine {
     frames_.clear();
     scopes_.clear();
     undo_.clear();
-    scope_ = ++next_scope_;
+    scope_ = evaluation_ = ++next_scope_;
     steps_left_ = options_.max_steps;
     if (memo_.size() < code_->functions.size()) {
       memo_.resize(code_->functions.size());
@@ -265,6 +265,150 @@ class Vm::Machine {
     }
     return false;
   }
+  // What is searched: the elements of a collection, or their members `key`.
+  struct Rows {
+    Rows(Value collection, Value member)
+        : elements(collection.is_array() ? collection.array_data() : collection.table()->entries),
+          size(collection.size()),
+          stride(collection.is_object() ? 2 : 1),
+          key(member) {}
+
+    const Value& Element(size_t i) const { return elements[i * stride + (stride - 1)]; }
+    // What is compared of row i, or nullptr; valid until the next call. Members mostly are where
+    // they were in the row before.
+    [[gnu::always_inline]] const Value* Compared(size_t i) {
+      const Value& element = Element(i);
+      if (key.is_undefined()) return &element;
+      if (!element.is_object()) [[unlikely]]
+        return Lookup(element, key, kNone, other);
+      const internal::Table& table = *element.table();
+      const Member* const members = internal::Members(table);
+      if (place < table.size && internal::SameString(members[place].key, key)) [[likely]]
+        return &members[place].value;
+      const Value* const found = Lookup(element, key, kNone, other);
+      if (found != nullptr) place = static_cast<size_t>(found - &members->value) / 2;
+      return found;
+    }
+
+    const Value* elements;
+    size_t size;
+    size_t stride;
+    Value key;
+    size_t place = 0;
+    Value other;
+  };
+
+  // Rows by the hash of what is compared of them, for collections that are searched again and again
+  // in one evaluation. Nothing depends on whether there is one.
+  struct Index {
+    uint64_t evaluation = 0;
+    Value collection;
+    Value key;
+    uint32_t searches = 0;
+    uint32_t mask = 0;
+    // Numbers of rows, from 1 on, ascending in each chain; nullptr: there is none (yet).
+    uint32_t* heads = nullptr;
+    uint32_t* next = nullptr;
+  };
+  static constexpr size_t kIndexes = 16;
+  // From the so-many-th search on; smaller collections are not worth it, larger ones take too much.
+  static constexpr uint32_t kSearchesUnindexed = 2;
+  static constexpr size_t kMinIndexed = 4, kMaxIndexed = size_t{1} << 16;
+
+  // The index to be used to search for a scalar, or nullptr.
+  const Index* FindIndex(Value collection, const Value& key, bool begins) {
+    const uint64_t mixed = (collection.bits() ^ key.bits() << 7) * 0x9e3779b97f4a7c15;
+    Index& index = indexes_[mixed >> 60];
+    if (index.evaluation != evaluation_ || !index.collection.IsSame(collection) ||
+        !index.key.IsSame(key)) {
+      if (begins) index = {.evaluation = evaluation_, .collection = collection, .key = key};
+      if (!begins) return nullptr;
+    }
+    if (index.heads == nullptr && begins && index.searches++ == kSearchesUnindexed) {
+      BuildIndex(index);
+    }
+    return index.heads != nullptr ? &index : nullptr;
+  }
+
+  void BuildIndex(Index& index) {
+    Rows rows(index.collection, index.key);
+    uint32_t heads = 8;
+    while (heads < 2 * rows.size) heads *= 2;
+    // Never the reason why memory or steps are used up.
+    const size_t bytes = (heads + rows.size) * sizeof(uint32_t);
+    const auto steps = static_cast<int64_t>(4 * rows.size);
+    if (arena_->limit_bytes() != 0 && arena_->used_bytes() + bytes > arena_->limit_bytes() / 2) {
+      return;
+    }
+    if (steps > steps_left_ / 2) return;
+    steps_left_ -= steps;
+    auto* const numbers = arena_->AllocateArray<uint32_t>(heads + rows.size);
+    if (numbers == nullptr) return;
+    std::fill_n(numbers, heads, 0);
+    index.mask = heads - 1;
+    index.next = numbers + heads;
+    for (size_t i = rows.size; i-- > 0;) {
+      const Value* const compared = rows.Compared(i);
+      if (compared == nullptr) continue;
+      // Their hashes would have to be paid for.
+      if (compared->is_collection() || compared->size_field() > 256) return;
+      uint32_t& head = numbers[internal::SlotHash(Hash(*compared)) & index.mask];
+      index.next[i] = head;
+      head = static_cast<uint32_t>(i + 1);
+    }
+    index.heads = numbers;
+  }
+
+  // Loads the first element from `position` on that matches; false if there is none or the steps
+  // are used up. Each element is charged with the ops that one of these saves.
+  template <bool kIsString>
+  bool FindMatch(const Op& op, const Value& wanted, const Value& key, Value* registers,
+                 size_t position) {
+    constexpr int64_t kSteps = 3;
+    const Value collection = registers[op.b];
+    Rows rows(collection, key);
+    const bool differs = op.flag != 0;
+    const int64_t cost =
+        kSteps + (wanted.is_collection() ? static_cast<int64_t>(internal::Weight(wanted) / 16) : 0);
+    const Index* index = nullptr;
+    if (rows.size >= kMinIndexed && rows.size <= kMaxIndexed && !differs &&
+        !wanted.is_collection()) {
+      index = FindIndex(collection, key, position == 0);
+    }
+    if (index != nullptr) {
+      const uint32_t number = position == 0
+                                  ? index->heads[internal::SlotHash(Hash(wanted)) & index->mask]
+                                  : index->next[position - 1];
+      position = number == 0 ? rows.size : number - 1;
+    }
+    while (position < rows.size) {
+      steps_left_ -= cost;
+      if (steps_left_ < 0) [[unlikely]]
+        return false;
+      const Value* const compared = rows.Compared(position);
+      const bool same = compared != nullptr && (kIsString ? internal::SameString(*compared, wanted)
+                                                          : SameValue(*compared, wanted));
+      if (compared != nullptr && same != differs) {
+        registers[op.extra] = rows.Element(position);
+        registers[op.c] = collection.is_array() ? Value::Int(static_cast<int64_t>(position))
+                                                : rows.elements[position * rows.stride];
+        registers[op.b + 1] = Value::Int(static_cast<int64_t>(position));
+        return true;
+      }
+      if (index == nullptr) {
+        ++position;
+      } else {
+        const uint32_t number = index->next[position];
+        position = number == 0 ? rows.size : number - 1;
+      }
+    }
+    return false;
+  }
+  bool Find(const Op& op, const Value& wanted, const Value& key, Value* registers,
+            size_t position) {
+    return wanted.is_string() ? FindMatch<true>(op, wanted, key, registers, position)
+                              : FindMatch<false>(op, wanted, key, registers, position);
+  }
 
   // What a switch keeps in its two registers: how far it is in the list of the first subject's
   // number and in the list of the cases that do not ask for it, and the numbers of the others.
@@ -405,6 +549,7 @@ class Vm::Machine {
   std::vector<Frame> frames_;
   std::vector<Memo> memo_;
   std::vector<CallMemo> call_memo_;
+  std::array<Index, kIndexes> indexes_;
   std::vector<Scope> scopes_;
   std::vector<Undo> undo_;
   std::string dynamic_key_;
@@ -416,6 +561,7 @@ class Vm::Machine {
   const internal::ByteCode* code_ = nullptr;
   Arena* arena_ = nullptr;
   const Function* function_ = nullptr;
+  uint64_t evaluation_ = 0;
   uint64_t scope_ = 0;
   int64_t steps_left_ = 0;
   Value results_;
@@ -684,6 +830,35 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
           return RefuseEdit(arena.exhausted() ? Edit::kOutOfMemory : Edit::kTooDeep);
         ++op;
         continue;
+      }
+      case OpCode::kFindFirst: {
+        const int32_t* const operands = code_->args.data() + op->a;
+        const Value collection = get(operands[2]);
+        if (!collection.is_collection()) break;
+        if (collection.type() >= Type::kObject) {
+          internal::EnsureSorted(collection);
+          Freeze(collection);
+        }
+        registers[op->b] = collection;
+        if (!Find(*op, get(operands[0]), get(operands[1]), registers, 0)) {
+          if (steps_left_ < 0) [[unlikely]]
+            return Refuse(OutOfSteps());
+          break;
+        }
+        ++op;
+        continue;
+      }
+      case OpCode::kFind: {
+        const int32_t* const operands = code_->args.data() + op->a;
+        const auto position = static_cast<size_t>(registers[op->b + 1].bits()) + 1;
+        steps_left_ -= op - (ops + op->jump) + 1;
+        if (!Find(*op, get(operands[0]), get(operands[1]), registers, position)) {
+          if (steps_left_ < 0) [[unlikely]]
+            return Refuse(OutOfSteps());
+          ++op;
+          continue;
+        }
+        break;
       }
       case OpCode::kCall: {
         const Function& callee = code_->functions[op->extra];

@@ -79,6 +79,8 @@ inline bool ReadsA(OpCode code) {
     case OpCode::kScanNext:
     case OpCode::kWalkNext:
     case OpCode::kWalkPath:
+    case OpCode::kFindFirst:
+    case OpCode::kFind:
     case OpCode::kCall:
     case OpCode::kCallDynamic:
     case OpCode::kBuiltin:
@@ -112,7 +114,8 @@ inline bool ReadsB(OpCode code) {
 }
 inline bool HasArgs(OpCode code) {
   return code == OpCode::kCall || code == OpCode::kCallDynamic || code == OpCode::kBuiltin ||
-         code == OpCode::kArray || code == OpCode::kObject || code == OpCode::kSwitch;
+         code == OpCode::kArray || code == OpCode::kObject || code == OpCode::kSwitch ||
+         code == OpCode::kFindFirst || code == OpCode::kFind;
 }
 inline size_t ArgCount(const Op& op) {
   return op.count + (op.code == OpCode::kCallDynamic ? op.extra : 0u);
@@ -121,6 +124,11 @@ inline bool FallsThrough(OpCode code) {
   return code != OpCode::kJump && code != OpCode::kMoveJump && code != OpCode::kReturn &&
          code != OpCode::kHalt;
 }
+// Starts an iterator, and goes on with its next element.
+inline bool IsBegin(OpCode code) {
+  return code == OpCode::kScanBegin || code == OpCode::kFindFirst;
+}
+inline bool IsNext(OpCode code) { return code == OpCode::kScanNext || code == OpCode::kFind; }
 // Compares and does nothing else.
 inline bool IsTest(OpCode code) {
   return code == OpCode::kIsType || code == OpCode::kIsDefined || code == OpCode::kIsUndefined ||
@@ -150,11 +158,11 @@ void EachRead(const Body& body, Op& op, Visit visit) {
     if (operand >= 0) visit(operand);
   });
   if (UpdatesC(op.code) || op.code == OpCode::kWithBegin) visit(op.c);
-  if (op.code == OpCode::kWithEnd || op.code == OpCode::kScanNext || op.code == OpCode::kWalkNext ||
-      op.code == OpCode::kWalkPath) {
+  if (op.code == OpCode::kWithEnd || op.code == OpCode::kWalkNext || op.code == OpCode::kWalkPath ||
+      IsNext(op.code)) {
     visit(op.b);
   }
-  if (op.code == OpCode::kScanNext) visit(op.b + 1);
+  if (IsNext(op.code)) visit(op.b + 1);
 }
 // Calls `visit` with every register that is written when the op goes to the next one (`jumps`
 // false) or to its jump (`jumps` true).
@@ -166,11 +174,11 @@ void EachWrite(const Op& op, bool jumps, Visit visit) {
     visit(op.c);
     visit(static_cast<int32_t>(op.extra));
   };
-  if (op.code == OpCode::kScanBegin && !jumps) {
+  if (IsBegin(op.code) && !jumps) {
     visit(op.b);
     element();
   }
-  if (op.code == OpCode::kScanNext && jumps) element();
+  if (IsNext(op.code) && jumps) element();
   if (op.code == OpCode::kWalkBegin && !jumps) {
     visit(op.b);
     visit(op.c);
@@ -186,7 +194,7 @@ void EachWrite(const Op& op, bool jumps, Visit visit) {
 template <typename Visit>
 void EachWrite(const Op& op, Visit visit) {
   EachWrite(op, false, visit);
-  if (op.code == OpCode::kScanNext || op.code == OpCode::kWalkNext) EachWrite(op, true, visit);
+  if (IsNext(op.code) || op.code == OpCode::kWalkNext) EachWrite(op, true, visit);
 }
 
 // --- Facts ---
@@ -284,6 +292,10 @@ void WalkInPlace(Body& body);
 void NarrowWalks(Body& body);
 // Reads members of what does not change in a loop once, in front of it; false if there are none.
 bool HoistLoads(Body& body);
+// Drops tests whether something is defined that what follows makes anyway.
+void DropImpliedTests(Body& body);
+// Loops that begin with an equality of the element or a member of it go to the elements that hold.
+void FuseSearches(Body& body);
 // Replaces runs of rules that each ask for an equality by look-ups of the rules that may hold.
 // Makes ops that the other passes do not understand: comes last.
 void MakeSwitches(Body& body);

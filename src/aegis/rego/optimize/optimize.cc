@@ -56,7 +56,7 @@ void Renumber(Body& body, const std::vector<bool>& starts_undefined, Function& f
     const auto use = [&](int32_t number) { used[static_cast<size_t>(number)] = true; };
     EachRead(body, op, use);
     EachWrite(op, use);
-    if (op.code == OpCode::kScanBegin || op.code == OpCode::kSwitch) {
+    if (IsBegin(op.code) || op.code == OpCode::kSwitch) {
       use(op.b);
       pair[static_cast<size_t>(op.b)] = true;
     }
@@ -79,7 +79,7 @@ void Renumber(Body& body, const std::vector<bool>& starts_undefined, Function& f
     if (number >= 0) number = renamed[static_cast<size_t>(number)];
   };
   for (Op& op : body.ops) {
-    const bool is_scan = op.code == OpCode::kScanBegin || op.code == OpCode::kScanNext;
+    const bool is_scan = IsBegin(op.code) || IsNext(op.code);
     const bool is_with = op.code == OpCode::kWithBegin || op.code == OpCode::kWithEnd;
     const bool is_walk = IsWalk(op.code);
     const bool is_switch = op.code == OpCode::kSwitch || op.code == OpCode::kNextCase;
@@ -111,6 +111,8 @@ void Optimize(std::vector<Op>& ops, std::vector<int32_t>& args, uint32_t registe
     Simplify(body, 1);
     // Each round moves what was loaded from what the round before moved.
     for (int round = 0; round < 4 && HoistLoads(body); ++round) Simplify(body, 1);
+    DropImpliedTests(body);
+    FuseSearches(body);
     const Liveness live(body);
     std::vector<bool> starts_undefined(body.registers);
     for (uint32_t i = 0; i < body.registers; ++i) {

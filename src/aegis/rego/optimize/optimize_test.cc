@@ -400,6 +400,121 @@ TEST_F(OptimizeTest, WalksWhosePairsAreKept) {
   EXPECT_EQ(Run("[3]"), "[[0],3]");
 }
 
+// --- Searches ---
+
+// For each w of input.wanted, each row of input.rows of which `compare` holds: [w, key, row].
+std::string Join(const std::vector<std::string>& compare) {
+  std::vector<std::string> body = compare;
+  for (const int local : {5, 7, 8}) body.push_back(Append(L(local), 2));
+  return Plan({"wanted", "rows", "id"}, {},
+              {Make("Array", 2), Dot(L(0), S(0), 3),
+               Scan(3, 4, 5, {Dot(L(0), S(1), 6), Scan(6, 7, 8, body)})},
+              2);
+}
+const std::vector<std::string> kMemberIs = {Dot(L(8), S(2), 9), Compare("Equal", L(5), L(9))};
+
+TEST_F(OptimizeTest, SearchesFindWhatLoopsFind) {
+  const std::vector<std::string> values = {"1",     "1.0",  "10e-1",      "2",     "\"1\"",
+                                           "\"a\"", "null", "false",      "[1]",   "[1.0]",
+                                           "[]",    "{}",   "{\"id\":1}", "1e400", "\"\""};
+  const auto row = [](const std::string& id, int i) {
+    return i % 3 == 0 ? R"({"id":)" + id + "}" : R"({"a":0,"id":)" + id + R"(,"z":[]})";
+  };
+  struct Table {
+    std::string as_array, as_object;
+  } members, elements;
+  for (int i = 0; i < 40; ++i) {
+    const std::string& value = values[static_cast<size_t>(i) * 7 % values.size()];
+    const std::string key = (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":";
+    members.as_array += (i == 0 ? "" : ",") + row(value, i) + (i % 5 == 0 ? ",7,{\"a\":1}" : "");
+    members.as_object += key + row(value, i);
+    elements.as_array += (i == 0 ? "" : ",") + value;
+    elements.as_object += key + value;
+  }
+  // Scalars only, which is what an index can be made of.
+  std::string scalars;
+  for (int i = 0; i < 30; ++i) {
+    scalars += (i == 0 ? "" : ",") + row(values[static_cast<size_t>(i % 8)], i);
+  }
+  struct Case {
+    std::vector<std::string> compare;
+    std::vector<std::string> rows;
+    OpCode tells;  // the comparison of the loop
+  };
+  const std::vector<Case> cases = {
+      {kMemberIs,
+       {"[" + members.as_array + "]", "{" + members.as_object + "}", "[" + scalars + "]", "[]",
+        "\"x\"", "[[1],1,\"id\"]"},
+       OpCode::kEqual},
+      {{Compare("Equal", L(8), L(5))},
+       {"[" + elements.as_array + "]", "{" + elements.as_object + "}", "[1,2,3,1.0,\"a\"]"},
+       OpCode::kEqual},
+      {{Dot(L(8), S(2), 9), Compare("NotEqual", L(9), L(5))},
+       {"[" + scalars + "]", "{" + members.as_object + "}"},
+       OpCode::kNotEqual},
+  };
+  const auto input = [](const std::string& wanted, const std::string& rows) {
+    return R"({"wanted":[)" + wanted + R"(],"rows":)" + rows + "}";
+  };
+  for (const Case& one : cases) {
+    Load(Join(one.compare));
+    EXPECT_EQ(Count(one.tells), 0U);
+    const std::unique_ptr<const Program> searching = std::move(program_);
+    // The same with a comparison that is not taken for a search: behind an op that does nothing.
+    std::vector<std::string> apart = {Compare("NotEqual", L(7), S(2))};
+    apart.insert(apart.end(), one.compare.begin(), one.compare.end());
+    Load(Join(apart));
+    EXPECT_NE(Count(one.tells), 0U);
+    const std::unique_ptr<const Program> looping = std::move(program_);
+    for (const std::string& rows : one.rows) {
+      std::string all;
+      for (int round = 0; round < 3; ++round) {
+        for (const std::string& value : values) all += (all.empty() ? "" : ",") + value;
+      }
+      for (const std::string& wanted : {values[0], values[8], all}) {
+        const auto run = [&](const Program& program) {
+          Arena arena(16 * 1024, 8 << 20);
+          Vm vm;
+          return ToJson(*vm.Eval(program, 0, *ParseJson(input(wanted, rows), arena), 0, arena));
+        };
+        EXPECT_EQ(run(*searching), run(*looping)) << input(wanted, rows);
+      }
+    }
+  }
+}
+
+std::string Rows(int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i)
+    out += (i == 0 ? "" : ",") + (R"({"id":)" + std::to_string(i) + "}");
+  return out;
+}
+
+TEST_F(OptimizeTest, SearchesAreChargedAndIndexed) {
+  Load(Join(kMemberIs));
+  EXPECT_EQ(Count(OpCode::kFind), 1U);
+  const std::string one = R"({"wanted":[-1],"rows":[)" + Rows(5000) + "]}";
+  EXPECT_EQ(Run(one, 14'000), "eval_step_limit");
+  EXPECT_EQ(Run(one, 16'000), "[]");
+  // A thousand searches among as many rows do not compare a million times.
+  std::string wanted = "0";
+  for (int i = 1; i < 1000; ++i) wanted += "," + std::to_string(-i);
+  const std::string many = R"({"wanted":[)" + wanted + R"(],"rows":[)" + Rows(1000) + "]}";
+  EXPECT_EQ(Run(many, 40'000), R"([0,0,{"id":0}])");
+}
+
+// What the loop changes is not searched for.
+TEST_F(OptimizeTest, LoopsThatChangeWhatTheyCompareWithAreLeft) {
+  Load(Plan({"id"}, {},
+            {Make("Array", 2), Int(1, 3),
+             Scan(0, 4, 5,
+                  {Dot(L(5), S(0), 6), Compare("Equal", L(6), L(3)), Append(L(4), 2),
+                   Dot(L(5), S(0), 7), Int(2, 3)})},
+            2));
+  EXPECT_EQ(Count(OpCode::kFind), 0U);
+  EXPECT_EQ(Run(R"([{"id":1},{"id":1},{"id":2}])"), "[0,2]");
+}
+
 // --- Collections that are written out ---
 
 TEST_F(OptimizeTest, CollectionsOfConstantsAreConstants) {
