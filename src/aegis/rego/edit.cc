@@ -1,10 +1,5 @@
 #include "aegis/rego/edit.h"
 
-#include <iterator>
-#include <vector>
-
-#include "aegis/rego/number.h"
-
 namespace aegis::rego::internal {
 
 Edit Upsert(Arena& arena, Value base, std::span<const Value> path, Value value, Value& out) {
@@ -40,42 +35,6 @@ Edit Merge(Arena& arena, Value a, Value b, Value& out) {
   }
   out = merged;
   return Edit::kOk;
-}
-
-Value CopyOf(Arena& arena, Value value) {
-  switch (value.type()) {
-    case Type::kString:
-      return MakeString(arena, value.string_value());
-    case Type::kNumber: {
-      if (value.is_int()) return value;
-      char buffer[24];
-      return MakeNumber(arena, NumberText(value, buffer));
-    }
-    case Type::kArray: {
-      ArrayBuilder copy(arena, value.size());
-      for (const Value element : value.elements()) copy.Add(CopyOf(arena, element));
-      return copy.Build();
-    }
-    case Type::kSet: {
-      SetBuilder copy(arena, value.size());
-      for (const Value element : value.elements()) copy.Add(CopyOf(arena, element));
-      return copy.Build();
-    }
-    case Type::kObject: {
-      Member few[16];
-      std::vector<Member> many;
-      if (value.size() > std::size(few)) many.resize(value.size());
-      Member* const members = many.empty() ? few : many.data();
-      size_t count = 0;
-      for (const Member& member : value.members()) {
-        members[count] = {CopyOf(arena, member.key), CopyOf(arena, member.value)};
-        if (members[count++].key.is_undefined()) return Value();
-      }
-      return MakeObject(arena, {members, count});
-    }
-    default:
-      return value;
-  }
 }
 
 }  // namespace aegis::rego::internal

@@ -16,9 +16,6 @@ Edit Upsert(Arena& arena, Value base, std::span<const Value> path, Value value, 
 // Both objects in one; where both have a key, objects are merged and else `b`'s value counts.
 Edit Merge(Arena& arena, Value a, Value b, Value& out);
 
-// A copy that needs nothing of what `value` lives in; undefined when the arena's limit is passed.
-Value CopyOf(Arena& arena, Value value);
-
 // ParseJson as Go's encoding/json does it for names that occur twice: the last one counts.
 Result<Value> ParseJsonLastWins(std::string_view text, Arena& arena, const json::Limits& limits);
 // AppendJson as Go's encoding/json writes it: with '<', '>', '&' escaped.

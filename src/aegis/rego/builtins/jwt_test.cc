@@ -140,6 +140,33 @@ TEST_F(JwtTest, WhatWasCheckedIsKeptButNotItsTime) {
   EXPECT_EQ(DecodeVerify(token, timed), good);
 }
 
+TEST_F(JwtTest, TimesOfClaimsInAllForms) {
+  const struct {
+    std::string_view claims;
+    int64_t time_unix_ns;
+    bool valid;
+  } cases[] = {
+      {R"({"exp":2000})", 1'999'999'999'999, true},
+      {R"({"exp":2000})", 2'000'000'000'000, false},
+      {R"({"nbf":2000})", 1'999'999'999'999, false},
+      {R"({"nbf":2000})", 2'000'000'000'000, true},
+      {R"({"exp":2000.5})", 2'000'400'000'000, true},
+      {R"({"exp":2000.5})", 2'000'500'000'000, false},
+      {R"({"exp":2e3})", 1'999'000'000'000, true},
+      {R"({"exp":2e3})", 2'000'000'000'000, false},
+      {R"({"exp":9223372036854775807,"nbf":-9223372036854775808})", 2'000'000'000'000, true},
+      {R"({"exp":123456789012345678901234567890})", 2'000'000'000'000, true},
+  };
+  for (const auto& one : cases) {
+    const std::string token = Token(EcKey(), R"({"alg":"ES256"})", one.claims);
+    caller_.time_unix_ns = one.time_unix_ns;
+    for (int i = 0; i < 2; ++i) {
+      const std::string answer = DecodeVerify(token, EcCert());
+      EXPECT_EQ(answer.starts_with("[true,"), one.valid) << one.claims << answer;
+    }
+  }
+}
+
 TEST_F(JwtTest, OneFunctionsAnswerIsNotAnothers) {
   const SigningKey key = *SigningKey::Generate(Algorithm::kRs256);
   const std::string pem = *key.verification_key().ToPem();

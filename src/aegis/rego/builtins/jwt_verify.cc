@@ -14,7 +14,6 @@
 #include "aegis/rego/builtins/caches.h"
 #include "aegis/rego/builtins/jwt_token.h"
 #include "aegis/rego/builtins/token_cache.h"
-#include "aegis/rego/edit.h"
 #include "aegis/rego/number.h"
 
 namespace aegis::rego {
@@ -118,14 +117,12 @@ Value Verify(BuiltinContext& context, const Value* args) {
   const Value object = DecodeHeader(context, *parts);
   Header header;
   if (object.is_undefined() || !ReadHeader(context, object, header)) return Value();
-  TokenCache::Answer answer;
-  const std::optional<bool> valid =
-      TryKeys(context, *keys, header, answer.cost, [&](const JwtKey& key) {
-        return key.VerifyAsPublic(algorithm, parts->signing_input, *signature);
-      });
+  uint64_t cost = 0;
+  const std::optional<bool> valid = TryKeys(context, *keys, header, cost, [&](const JwtKey& key) {
+    return key.VerifyAsPublic(algorithm, parts->signing_input, *signature);
+  });
   if (!valid) return Value();
-  answer.valid = *valid;
-  cache.Remember(question, answer);
+  cache.Remember(question, *valid, cost);
   return Value::Bool(*valid);
 }
 
@@ -198,10 +195,16 @@ bool ReadConstraints(BuiltinContext& context, Value object, Constraints& out) {
   return true;
 }
 
+struct Checked {
+  bool valid = false;
+  Value header, payload;  // when valid
+  uint64_t cost = 0;      // of the cryptography
+};
+
 // Everything that does not depend on time, issuer and audience (RFC 7519 §7.2). False when the
 // builtin ends with an error.
 bool CheckSignature(BuiltinContext& context, std::string_view token, const Constraints& constraints,
-                    TokenCache::Answer& answer) {
+                    Checked& out) {
   std::string nested;  // what `text` refers to once a payload was a token itself
   for (std::string_view text = token;;) {
     const std::optional<TokenParts> parts = SplitToken(context, text);
@@ -220,7 +223,7 @@ bool CheckSignature(BuiltinContext& context, std::string_view token, const Const
     };
     if (constraints.keys != nullptr) {
       const std::optional<bool> valid =
-          TryKeys(context, *constraints.keys, header, answer.cost, check);
+          TryKeys(context, *constraints.keys, header, out.cost, check);
       if (!valid) return false;
       if (!*valid) return true;
     } else if (!check(JwtKey::FromSecret(constraints.secret))) {
@@ -229,10 +232,10 @@ bool CheckSignature(BuiltinContext& context, std::string_view token, const Const
     std::optional<std::string> payload = DecodePart(context, parts->payload, "JWT payload");
     if (!payload) return false;
     if (!EqualsIgnoreCase(header.cty, "JWT")) {
-      answer.header = object;
-      answer.payload = ParseObject(context, *payload, "");
-      answer.valid = true;
-      return !answer.payload.is_undefined();
+      out.header = object;
+      out.payload = ParseObject(context, *payload, "");
+      out.valid = true;
+      return !out.payload.is_undefined();
     }
     nested = *std::move(payload);
     text = nested;
@@ -246,6 +249,32 @@ bool IsAudience(Value audience, std::string_view wanted) {
   return std::any_of(all.begin(), all.end(), [&](const Value& one) {
     return one.is_string() && one.string_value() == wanted;
   });
+}
+
+// How the time compares with that of the claim: negative, zero, positive.
+std::optional<int> CompareNow(BuiltinContext& context, const Constraints& constraints, Value claim,
+                              const char* name) {
+  if (!claim.is_number()) {
+    context.Error(std::string(name) + " value must be a number");
+    return std::nullopt;
+  }
+  // Seconds as OPA has them: a float of the nanoseconds, divided and written in its shortest form.
+  const double seconds = constraints.time_ns / 1e9;
+  constexpr int64_t kExact = int64_t{1} << 53;
+  if (claim.is_int() && claim.int_value() > -kExact && claim.int_value() < kExact) {
+    // A float too, which the shortest form of another one lies on the same side of.
+    const auto time = static_cast<double>(claim.int_value());
+    return seconds < time ? -1 : seconds > time ? 1 : 0;
+  }
+  char text[64];
+  const auto [end, problem] = std::to_chars(text, text + sizeof text, seconds);
+  const Value now =
+      MakeNumber(context.arena(), std::string_view(text, static_cast<size_t>(end - text)));
+  if (problem != std::errc() || now.is_undefined()) {
+    context.Error("time is out of range");
+    return std::nullopt;
+  }
+  return Compare(now, claim);
 }
 
 // Whether the registered claims (RFC 7519 §4.1) meet the constraints; nothing on an error.
@@ -263,30 +292,17 @@ std::optional<bool> CheckClaims(BuiltinContext& context, Value payload,
   if (audience.is_undefined() ? !constraints.aud.empty() : !IsAudience(audience, constraints.aud)) {
     return false;
   }
-  // Seconds as OPA has them: a float of the nanoseconds, divided and written in its shortest form.
-  char text[64];
-  const auto [end, problem] = std::to_chars(text, text + sizeof text, constraints.time_ns / 1e9);
-  const Value now =
-      MakeNumber(context.arena(), std::string_view(text, static_cast<size_t>(end - text)));
-  if (problem != std::errc() || now.is_undefined()) {
-    context.Error("time is out of range");
-    return std::nullopt;
-  }
   const Value expiry = payload.Get("exp");
   if (!expiry.is_undefined()) {
-    if (!expiry.is_number()) {
-      context.Error("exp value must be a number");
-      return std::nullopt;
-    }
-    if (Compare(now, expiry) >= 0) return false;
+    const std::optional<int> order = CompareNow(context, constraints, expiry, "exp");
+    if (!order) return std::nullopt;
+    if (*order >= 0) return false;
   }
   const Value not_before = payload.Get("nbf");
   if (!not_before.is_undefined()) {
-    if (!not_before.is_number()) {
-      context.Error("nbf value must be a number");
-      return std::nullopt;
-    }
-    if (Compare(now, not_before) < 0) return false;
+    const std::optional<int> order = CompareNow(context, constraints, not_before, "nbf");
+    if (!order) return std::nullopt;
+    if (*order < 0) return false;
   }
   return true;
 }
@@ -310,26 +326,31 @@ Value DecodeVerify(BuiltinContext& context, const Value* args) {
                                       .token = token,
                                       .secret = constraints.secret,
                                       .keys = constraints.keys};
-  TokenCache::Answer answer;
+  const auto refused = [&] {
+    return Outcome(context, false, Value::EmptyObject(), Value::EmptyObject());
+  };
   if (const TokenCache::Answer* known = cache.Find(question)) {
     if (!context.Charge(known->cost)) return Value();
-    answer.valid = known->valid;
-    if (known->valid) {
-      answer.header = internal::CopyOf(context.arena(), known->header);
-      answer.payload = internal::CopyOf(context.arena(), known->payload);
-    }
-  } else {
-    const int64_t before = context.steps_left();
-    if (!CheckSignature(context, token, constraints, answer)) return Value();
-    answer.cost = static_cast<uint64_t>(before - context.steps_left());
-    cache.Remember(question, answer);
-  }
-  if (answer.valid) {
-    const std::optional<bool> met = CheckClaims(context, answer.payload, constraints);
+    if (!known->valid) return refused();
+    const Value payload = known->value.value().At(2);
+    const std::optional<bool> met = CheckClaims(context, payload, constraints);
     if (!met) return Value();
-    if (*met) return Outcome(context, true, answer.header, answer.payload);
+    return *met ? known->value.CopyTo(context.arena()) : refused();
   }
-  return Outcome(context, false, Value::EmptyObject(), Value::EmptyObject());
+  Checked checked;
+  const int64_t before = context.steps_left();
+  if (!CheckSignature(context, token, constraints, checked)) return Value();
+  const auto cost = static_cast<uint64_t>(before - context.steps_left());
+  if (!checked.valid) {
+    cache.Remember(question, false, cost);
+    return refused();
+  }
+  const Value accepted = Outcome(context, true, checked.header, checked.payload);
+  if (accepted.is_undefined()) return Value();
+  cache.Remember(question, true, cost, accepted);
+  const std::optional<bool> met = CheckClaims(context, checked.payload, constraints);
+  if (!met) return Value();
+  return *met ? accepted : refused();
 }
 
 constexpr Builtin kBuiltins[] = {

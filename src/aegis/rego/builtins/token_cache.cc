@@ -2,29 +2,32 @@
 
 #include <algorithm>
 
-#include "aegis/rego/edit.h"
 #include "aegis/rego/hash.h"
 
 namespace aegis::rego {
 
 Result<std::shared_ptr<const JwtKeys>> TokenCache::Keys(std::string_view text) {
-  const uint64_t hash = internal::HashString(text);
   for (const KeySlot& slot : keys_) {
-    if (slot.hash == hash && slot.keys != nullptr && slot.text == text) return slot.keys;
+    if (slot.keys != nullptr && slot.text == text) return slot.keys;
   }
   AEGIS_TRY(JwtKeys parsed, crypto::JwtKey::ParsePublic(text));
   auto keys = std::make_shared<const JwtKeys>(std::move(parsed));
-  if (text.size() <= kMaxKeyBytes) keys_[next_key_++ % kKeySlots] = {hash, std::string(text), keys};
+  if (text.size() <= kMaxKeyBytes) keys_[next_key_++ % kKeySlots] = {std::string(text), keys};
   return keys;
 }
 
 size_t TokenCache::SetOf(const Question& question) {
-  return (internal::HashString(question.token) ^ internal::HashString(question.function)) % kSets;
+  // What differs most is the end of the signature. Tokens that only have that in common are a
+  // forger's.
+  constexpr size_t kEnd = 32;
+  const std::string_view token = question.token;
+  const std::string_view end = token.substr(token.size() - std::min(token.size(), kEnd));
+  return (internal::HashString(end) ^ internal::HashString(question.function)) % kSets;
 }
 
 size_t TokenCache::Bytes(const Entry& entry) {
   return sizeof(Entry) + entry.alg.size() + entry.token.size() + entry.secret.size() +
-         entry.arena.reserved_bytes();
+         entry.answer.value.bytes();
 }
 
 const TokenCache::Answer* TokenCache::Find(const Question& question) const {
@@ -39,21 +42,17 @@ const TokenCache::Answer* TokenCache::Find(const Question& question) const {
   return nullptr;
 }
 
-void TokenCache::Remember(const Question& question, const Answer& answer) {
+void TokenCache::Remember(const Question& question, bool valid, uint64_t cost, Value value) {
   if (question.token.size() + question.secret.size() + question.alg.size() > kMaxTokenBytes) return;
+  std::optional<internal::FlatValue> kept = internal::FlatValue::Of(value, kMaxValueBytes);
+  if (!kept) return;
   auto entry = std::make_unique<Entry>();
   entry->function = question.function;
   entry->alg = question.alg;
   entry->token = question.token;
   entry->secret = question.secret;
   entry->keys = question.keys;
-  entry->answer.valid = answer.valid;
-  entry->answer.cost = answer.cost;
-  if (!answer.header.is_undefined()) {
-    entry->answer.header = internal::CopyOf(entry->arena, answer.header);
-    entry->answer.payload = internal::CopyOf(entry->arena, answer.payload);
-    if (entry->answer.header.is_undefined() || entry->answer.payload.is_undefined()) return;
-  }
+  entry->answer = {valid, cost, *std::move(kept)};
   if (bytes_ + Bytes(*entry) > kMaxBytes) {
     tokens_.clear();
     bytes_ = 0;

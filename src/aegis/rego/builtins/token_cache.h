@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "aegis/base/arena.h"
 #include "aegis/crypto/jwt_key.h"
+#include "aegis/rego/flat_value.h"
 #include "aegis/rego/value.h"
 
 namespace aegis::rego {
@@ -32,17 +32,17 @@ class TokenCache {
     std::string_view function;  // a literal
     std::string_view alg;       // the constraint of decode_verify
     std::string_view token;
-    std::string_view secret;                // one of these two
-    std::shared_ptr<const JwtKeys> keys{};  // from this cache
+    std::string_view secret;                     // one of these two
+    const std::shared_ptr<const JwtKeys>& keys;  // from this cache
   };
   struct Answer {
     bool valid = false;
-    Value header, payload;  // of decode_verify, when valid; valid until the next Remember
-    uint64_t cost = 0;      // steps
+    uint64_t cost = 0;          // steps
+    internal::FlatValue value;  // what decode_verify gives, when valid
   };
+  // Valid until the next Remember.
   const Answer* Find(const Question& question) const;
-  // Copies what it keeps.
-  void Remember(const Question& question, const Answer& answer);
+  void Remember(const Question& question, bool valid, uint64_t cost, Value value = {});
 
  private:
   static constexpr size_t kKeySlots = 16;
@@ -51,10 +51,10 @@ class TokenCache {
   static constexpr size_t kSets = 256;
   static constexpr size_t kWays = 8;
   static constexpr size_t kMaxTokenBytes = 8 * 1024;
+  static constexpr size_t kMaxValueBytes = 128 * 1024;
   static constexpr size_t kMaxBytes = size_t{4} << 20;  // of all entries; then all are dropped
 
   struct KeySlot {
-    uint64_t hash = 0;
     std::string text;
     std::shared_ptr<const JwtKeys> keys;
   };
@@ -63,7 +63,6 @@ class TokenCache {
     std::string alg, token, secret;
     std::shared_ptr<const JwtKeys> keys;
     Answer answer;
-    Arena arena{1024, 128 * 1024};
   };
   static size_t SetOf(const Question& question);
   static size_t Bytes(const Entry& entry);
