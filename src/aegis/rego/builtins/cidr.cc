@@ -36,7 +36,10 @@ struct Block {
   }
   Bits last() const { return first.bits | HostMask(); }
   bool Contains(const Address& address) const {
-    return first.v4 == address.v4 && ((first.bits ^ address.bits) & ~HostMask()) == 0;
+    if (first.v4 != address.v4) return false;
+    const Bits different = first.bits ^ address.bits;
+    if (first.v4) return static_cast<uint64_t>(different) >> (32 - prefix) == 0;
+    return (different & ~HostMask()) == 0;
   }
   bool Contains(const Block& other) const {
     return prefix <= other.prefix && Contains(other.first);
@@ -48,19 +51,44 @@ Address Normalized(Address address) {
   return address;
 }
 
+// How many bytes from the start of `text` are a dotted IPv4 address; 0: none are. Go takes no
+// leading zeros.
+size_t ReadV4(std::string_view text, uint32_t& bits) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const auto digit = [&] {
+    return at == end ? 10U : static_cast<unsigned>(static_cast<unsigned char>(*at)) - '0';
+  };
+  bits = 0;
+  for (int octet = 0; octet < 4; ++octet) {
+    if (octet > 0 && (at == end || *at++ != '.')) return 0;
+    uint32_t value = digit();
+    if (value > 9) return 0;
+    ++at;
+    for (int more = 0; more < 2; ++more) {
+      const unsigned next = digit();
+      if (next > 9) break;
+      if (value == 0) return 0;
+      value = value * 10 + next;
+      ++at;
+    }
+    if (value > 255) return 0;
+    bits = bits << 8 | value;
+  }
+  return static_cast<size_t>(at - text.data());
+}
+
 // Without Normalized.
 std::optional<Address> ParseLiteral(std::string_view text) {
+  if (uint32_t bits; ReadV4(text, bits) == text.size() && !text.empty()) return Address{bits, true};
   char buffer[INET6_ADDRSTRLEN + 1];
   if (text.size() >= sizeof(buffer) || text.find('\0') != text.npos) return std::nullopt;
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   Address out;
-  out.v4 = text.find(':') == text.npos;
   std::array<uint8_t, 16> bytes;
-  // inet_pton refuses leading zeros and short forms, as Go does.
-  if (inet_pton(out.v4 ? AF_INET : AF_INET6, buffer, bytes.data()) != 1) return std::nullopt;
-  for (int i = 0; i < out.width() / 8; ++i)
-    out.bits = out.bits << 8 | bytes[static_cast<size_t>(i)];
+  if (inet_pton(AF_INET6, buffer, bytes.data()) != 1) return std::nullopt;
+  for (const uint8_t byte : bytes) out.bits = out.bits << 8 | byte;
   return out;
 }
 
@@ -70,9 +98,12 @@ std::optional<Address> ParseAddress(std::string_view text) {
 }
 
 std::optional<Block> ParseBlock(std::string_view text) {
-  const size_t slash = text.find('/');
-  if (slash == text.npos) return std::nullopt;
-  const std::optional<Address> address = ParseLiteral(text.substr(0, slash));
+  uint32_t v4_bits;
+  const size_t v4_size = ReadV4(text, v4_bits);
+  const size_t slash = v4_size > 0 ? v4_size : text.find('/');
+  if (slash >= text.size() || text[slash] != '/') return std::nullopt;
+  const std::optional<Address> address =
+      v4_size > 0 ? Address{v4_bits, true} : ParseLiteral(text.substr(0, slash));
   const std::string_view digits = text.substr(slash + 1);
   if (!address || digits.empty()) return std::nullopt;
   int prefix = 0;
