@@ -58,21 +58,15 @@ const Value* LookupOther(const Value& source, const Value& key, Value& other) {
   }
 }
 
-inline bool SameValue(Value a, Value b) {
+// Both in line for what is mostly compared. Values are taken by reference: a copy would be read as
+// a whole where its halves have just been written.
+[[gnu::always_inline]] inline bool SameValue(const Value& a, const Value& b) {
   if (a.is_int() && b.is_int()) return a.bits() == b.bits();
   if (a.is_string() || b.is_string()) return internal::SameString(a, b);
   return Equal(a, b);
 }
 
-inline bool Holds(Comparison comparison, Value a, Value b) {
-  if (comparison == Comparison::kEqual) return SameValue(a, b);
-  if (comparison == Comparison::kNotEqual) return !SameValue(a, b);
-  int order;
-  if (a.is_int() && b.is_int()) [[likely]] {
-    order = a.int_value() < b.int_value() ? -1 : a.int_value() > b.int_value() ? 1 : 0;
-  } else {
-    order = Compare(a, b);
-  }
+inline bool Holds(Comparison comparison, int order) {
   switch (comparison) {
     case Comparison::kLess:
       return order < 0;
@@ -83,6 +77,14 @@ inline bool Holds(Comparison comparison, Value a, Value b) {
     default:
       return order >= 0;
   }
+}
+[[gnu::always_inline]] inline bool Holds(Comparison comparison, const Value& a, const Value& b) {
+  if (comparison == Comparison::kEqual) return SameValue(a, b);
+  if (comparison == Comparison::kNotEqual) return !SameValue(a, b);
+  if (a.is_int() && b.is_int()) [[likely]] {
+    return Holds(comparison, a.int_value() < b.int_value() ? -1 : a.int_value() > b.int_value());
+  }
+  return Holds(comparison, Compare(a, b));
 }
 
 struct FreeStack {
@@ -97,9 +99,8 @@ class Vm::Machine {
       : options_(options),
         caches_(NewBuiltinCaches()),
         // Not touched until used: a deep stack costs address space only.
-        stack_(static_cast<Value*>(::operator new(sizeof(Value) * options.max_registers))) {
-    frames_.reserve(16);
-  }
+        stack_(static_cast<Value*>(::operator new(sizeof(Value) * options.max_registers))),
+        frames_(std::make_unique<Frame[]>(options.max_call_depth)) {}
 
   Result<Value> Run(const Program& program, uint32_t entrypoint, Value input, int64_t time_unix_ns,
                     Arena& arena) {
@@ -109,7 +110,7 @@ class Vm::Machine {
     }
     arena_ = &arena;
     results_ = Value::EmptyArray();
-    frames_.clear();
+    depth_ = 0;
     scopes_.clear();
     undo_.clear();
     scope_ = evaluation_ = ++next_scope_;
@@ -185,7 +186,7 @@ class Vm::Machine {
     return {Code::kFailedPrecondition, "eval_conflict_error", Where() + std::string(what)};
   }
   // What looks into a collection is charged for its size; the next call or loop notices.
-  void ChargeFor(Value value) {
+  void ChargeFor(const Value& value) {
     if (value.is_collection()) [[unlikely]] {
       steps_left_ -= static_cast<int64_t>(internal::Weight(value) / 16);
     }
@@ -506,7 +507,7 @@ class Vm::Machine {
   [[gnu::always_inline]] Value* Enter(const Op* call, const Function& callee, Value* registers,
                                       const int32_t* operands, size_t count, bool memoize) {
     Value* const frame = registers + function_->registers;
-    if (frames_.size() >= options_.max_call_depth ||
+    if (depth_ >= options_.max_call_depth ||
         callee.registers > static_cast<size_t>(stack_.get() + options_.max_registers - frame)) {
       Refuse(TooDeep(callee));
       return nullptr;
@@ -523,7 +524,7 @@ class Vm::Machine {
       Share(frame[i]);
     }
     std::fill(frame + callee.params, frame + callee.init_end, Value());
-    frames_.push_back({call, registers, function_, memoize});
+    frames_[depth_++] = {call, registers, function_, memoize};
     function_ = &callee;
     return frame;
   }
@@ -546,7 +547,8 @@ class Vm::Machine {
   VmOptions options_;
   std::unique_ptr<BuiltinCaches, void (*)(BuiltinCaches*)> caches_;
   std::unique_ptr<Value, FreeStack> stack_;
-  std::vector<Frame> frames_;
+  std::unique_ptr<Frame[]> frames_;
+  uint32_t depth_ = 0;  // frames that are in use
   std::vector<Memo> memo_;
   std::vector<CallMemo> call_memo_;
   std::array<Index, kIndexes> indexes_;
@@ -918,8 +920,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       case OpCode::kReturn: {
         const Value result = get(op->a);
         Share(result);
-        const Frame frame = frames_.back();
-        frames_.pop_back();
+        const Frame frame = frames_[--depth_];
         if (frame.memoize) {
           // The callee never writes what it was called with but by With, which has ended.
           const int32_t* const operands = code_->args.data() + frame.call->a;
@@ -988,7 +989,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kCompare: {
-        const Value a = get(op->a), b = get(op->b);
+        const Value &a = get(op->a), &b = get(op->b);
         if (a.is_undefined() || b.is_undefined()) {
           registers[op->c] = Value();
           break;
@@ -999,7 +1000,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
         continue;
       }
       case OpCode::kCompareJump: {
-        const Value a = get(op->a), b = get(op->b);
+        const Value &a = get(op->a), &b = get(op->b);
         ChargeFor(a);
         if (a.is_undefined() || b.is_undefined() ||
             !Holds(static_cast<Comparison>(op->flag), a, b)) {

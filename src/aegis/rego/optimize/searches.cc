@@ -36,7 +36,7 @@ bool NeedsDefined(const Body& body, Op& op, int32_t wanted) {
 
 class ImpliedTests {
  public:
-  explicit ImpliedTests(Body& body) : body_(body), live_(body) {}
+  explicit ImpliedTests(Body& body) : body_(body), live_(body), targets_(JumpTargets(body)) {}
 
   void Run() {
     for (uint32_t i = 0; i < body_.size(); ++i) {
@@ -53,7 +53,6 @@ class ImpliedTests {
   bool IsImplied(uint32_t i) const {
     const int32_t tested = body_.ops[i].a;
     const uint32_t out = body_.ops[i].jump;
-    std::vector<int32_t> defined;
     for (uint32_t at = i + 1; at < std::min(i + kMaxDistance, body_.size()); ++at) {
       Op& op = body_.ops[at];
       if (op.code == OpCode::kNop) continue;
@@ -61,23 +60,26 @@ class ImpliedTests {
       if (HasResult(op.code) && live_.IsLive(out, op.c)) return false;
       if (NeedsDefined(body_, op, tested)) return true;
       if (op.code == OpCode::kEqual && (op.a == tested || op.b == tested)) {
-        return IsDefined(op.a == tested ? op.b : op.a, defined);
+        return IsDefinedBefore(at, op.a == tested ? op.b : op.a);
       }
       const bool loads =
           op.code == OpCode::kDot || op.code == OpCode::kLoad || op.code == OpCode::kMove;
       if (!(loads || IsTest(op.code)) || IsWrittenBy(op, tested)) return false;
-      if (op.code == OpCode::kDot) defined.push_back(op.c);
-      if (op.code == OpCode::kLoad || op.code == OpCode::kMove) std::erase(defined, op.c);
     }
     return false;
   }
-  bool IsDefined(int32_t operand, const std::vector<int32_t>& defined) const {
+  // Whether the last op that wrote it, a little before, says so.
+  bool IsDefinedBefore(uint32_t at, int32_t operand) const {
     if (operand < 0) return !body_.folding.Constant(operand).is_undefined();
-    return std::find(defined.begin(), defined.end(), operand) != defined.end();
+    for (uint32_t i = at; i-- > 0 && at - i < kMaxDistance && !targets_[i + 1];) {
+      if (IsWrittenBy(body_.ops[i], operand)) return body_.ops[i].code == OpCode::kDot;
+    }
+    return false;
   }
 
   Body& body_;
   const Liveness live_;
+  const std::vector<bool> targets_;
 };
 
 class SearchFuser {
