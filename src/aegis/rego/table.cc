@@ -87,15 +87,33 @@ Table* OwnTable(Arena& arena, Value& collection) {
   return copy;
 }
 
+// Comparing is what takes time, and a few entries take the fewest comparisons so.
+constexpr uint32_t kInsertionSorted = 12;
+
 // False if they were in order already.
 template <typename Entry, typename KeyOf>
 bool SortEntries(Entry* entries, uint32_t size, KeyOf key_of) {
   const auto before = [&](const Entry& a, const Entry& b) {
     return Compare(key_of(a), key_of(b)) < 0;
   };
-  if (std::is_sorted(entries, entries + size, before)) return false;
-  std::sort(entries, entries + size, before);
-  return true;
+  if (size > kInsertionSorted) {
+    if (std::is_sorted(entries, entries + size, before)) return false;
+    std::sort(entries, entries + size, before);
+    return true;
+  }
+  bool moved = false;
+  for (uint32_t i = 1; i < size; ++i) {
+    if (!before(entries[i], entries[i - 1])) continue;
+    const Entry entry = entries[i];
+    uint32_t at = i;
+    do {
+      entries[at] = entries[at - 1];
+      --at;
+    } while (at > 0 && before(entry, entries[at - 1]));
+    entries[at] = entry;
+    moved = true;
+  }
+  return moved;
 }
 
 int64_t FindHashed(const Table& table, bool is_set, Value key, uint64_t hash) {

@@ -63,6 +63,11 @@ uint64_t HashTable(Value value) {
 
 int CompareStrings(std::string_view a, std::string_view b) {
   const size_t common = std::min(a.size(), b.size());
+  if (common >= 8) {
+    const uint64_t x = __builtin_bswap64(Load64(a.data()));
+    const uint64_t y = __builtin_bswap64(Load64(b.data()));
+    if (x != y) return x < y ? -1 : 1;
+  }
   const int order = common == 0 ? 0 : std::memcmp(a.data(), b.data(), common);
   if (order != 0) return order;
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
@@ -76,11 +81,16 @@ int CompareElements(std::span<const Value> a, std::span<const Value> b) {
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
 }
 
+// Compare, in line for equal strings.
+inline int CompareParts(const Value& a, const Value& b) {
+  return a.is_string() && SameString(a, b) ? 0 : Compare(a, b);
+}
+
 int CompareMembers(std::span<const Member> a, std::span<const Member> b) {
   const size_t common = std::min(a.size(), b.size());
   for (size_t i = 0; i < common; ++i) {
-    if (const int order = Compare(a[i].key, b[i].key); order != 0) return order;
-    if (const int order = Compare(a[i].value, b[i].value); order != 0) return order;
+    if (const int order = CompareParts(a[i].key, b[i].key); order != 0) return order;
+    if (const int order = CompareParts(a[i].value, b[i].value); order != 0) return order;
   }
   return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
 }
