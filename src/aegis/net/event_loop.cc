@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <new>
@@ -66,6 +67,7 @@ struct EventLoop::Impl {
                              asio::wait_traits<std::chrono::steady_clock>,
                              asio::io_context::executor_type>
       tick_timer{context};
+  HandlerMemory deferred_memory;
   // Free list of watch states; they are recycled because connections come and go.
   std::vector<Watch::State*> free_states;
 };
@@ -109,6 +111,16 @@ struct WaitHandler {
       state->listener->OnWritable();
     }
   }
+};
+
+struct DeferredHandler {
+  EventLoop* loop;
+  HandlerMemory* memory;
+  void (*run)(EventLoop* loop);
+
+  using allocator_type = HandlerAllocator<std::byte>;
+  allocator_type get_allocator() const { return allocator_type(memory); }
+  void operator()() const { run(loop); }
 };
 
 }  // namespace
@@ -188,6 +200,25 @@ void Timer::Unlink() {
   --loop_->timers_;
 }
 
+void Deferred::Schedule(EventLoop& loop) {
+  if (link_) return;
+  next_ = loop.deferred_;
+  if (next_) next_->link_ = &next_;
+  link_ = &loop.deferred_;
+  loop.deferred_ = this;
+  if (std::exchange(loop.deferred_posted_, true)) return;
+  asio::post(loop.impl().context, DeferredHandler{&loop, &loop.impl().deferred_memory,
+                                                  [](EventLoop* owner) { owner->RunDeferred(); }});
+}
+
+void Deferred::Cancel() {
+  if (!link_) return;
+  *link_ = next_;
+  if (next_) next_->link_ = link_;
+  link_ = nullptr;
+  next_ = nullptr;
+}
+
 Waker::Waker(EventLoop& loop, Callback callback, void* context)
     : callback_(callback), context_(context) {
   FileDescriptor fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -250,6 +281,18 @@ void EventLoop::RunPosted(void* self) {
     tasks.swap(loop->posted_);
   }
   for (auto& task : tasks) task();
+}
+
+void EventLoop::RunDeferred() {
+  deferred_posted_ = false;
+  // Taken out whole: what a callback schedules waits for the next turn.
+  Deferred* list = std::exchange(deferred_, nullptr);
+  if (list) list->link_ = &list;
+  while (list) {
+    Deferred* deferred = list;
+    deferred->Cancel();
+    deferred->callback_(deferred->context_);
+  }
 }
 
 int64_t EventLoop::NowTick() {

@@ -88,6 +88,30 @@ class Timer {
   int64_t wheel_tick_ = 0;     // when the wheel looks at it; never later than the deadline
 };
 
+// Work that waits until the events at hand are handled, so that what many of them add up to is done
+// once: e.g. writing all answers of a turn at once.
+class Deferred {
+ public:
+  using Callback = void (*)(void* context);
+  Deferred(Callback callback, void* context) : callback_(callback), context_(context) {}
+  ~Deferred() { Cancel(); }
+  Deferred(const Deferred&) = delete;
+  Deferred& operator=(const Deferred&) = delete;
+
+  // Calls back once, soon, from the loop; scheduling again before that changes nothing.
+  void Schedule(EventLoop& loop);
+  void Cancel();
+  bool scheduled() const { return link_ != nullptr; }
+
+ private:
+  friend class EventLoop;
+
+  Callback callback_;
+  void* context_;
+  Deferred* next_ = nullptr;
+  Deferred** link_ = nullptr;  // the pointer that points here; null: not scheduled
+};
+
 // Wakes a loop from any thread. Wakes that come before the callback ran are merged into one.
 class Waker final : public Watch::Listener {
  public:
@@ -125,10 +149,12 @@ class EventLoop {
 
  private:
   friend class Timer;
+  friend class Deferred;
   static constexpr int64_t kTickMs = 50;
   static constexpr size_t kWheelSlots = 256;
 
   static void RunPosted(void* self);
+  void RunDeferred();
   void Insert(Timer* timer, int64_t tick);
   void Tick();
   void StartTicking();
@@ -140,6 +166,8 @@ class EventLoop {
   size_t timers_ = 0;      // in the wheel
   int64_t last_tick_ = 0;  // slots up to this one were visited
   bool ticking_ = false;
+  Deferred* deferred_ = nullptr;  // newest first
+  bool deferred_posted_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<Waker> waker_;

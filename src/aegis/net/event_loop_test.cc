@@ -29,6 +29,41 @@ TEST(EventLoopTest, RunsPostedTasksInOrder) {
   EXPECT_EQ(order, "ab");
 }
 
+TEST(EventLoopTest, DeferredWorkComesOnceAndAfterTheEventsAtHand) {
+  EventLoop loop;
+  struct Shared {
+    EventLoop* loop;
+    std::string order;
+    Deferred* again = nullptr;
+  } shared{&loop, {}};
+  Deferred once([](void* context) { static_cast<Shared*>(context)->order += "d"; }, &shared);
+  Deferred cancelled([](void* context) { static_cast<Shared*>(context)->order += "x"; }, &shared);
+  Deferred again(
+      [](void* context) {
+        auto* self = static_cast<Shared*>(context);
+        self->order += "a";
+        if (self->order.size() < 6) self->again->Schedule(*self->loop);
+        if (self->order.size() == 6) self->loop->Stop();
+      },
+      &shared);
+  shared.again = &again;
+  loop.Post([&] {
+    cancelled.Schedule(loop);
+    once.Schedule(loop);
+    once.Schedule(loop);
+    cancelled.Cancel();
+    EXPECT_FALSE(cancelled.scheduled());
+    EXPECT_TRUE(once.scheduled());
+    shared.order += "1";
+  });
+  loop.Post([&] {
+    again.Schedule(loop);
+    shared.order += "2";
+  });
+  loop.Run();
+  EXPECT_EQ(shared.order, "12adaa");
+}
+
 TEST(EventLoopTest, TimersFireInTimeAndCanMove) {
   EventLoop loop;
   struct Shot {
