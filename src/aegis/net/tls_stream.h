@@ -35,15 +35,18 @@ class TlsContext {
   ssl_ctx_st* context_;
 };
 
+enum class IoWant : uint8_t { kNothing, kRead, kWrite };
+// `bytes`: moved; 0: the other side ended the connection; negative: nothing yet if `want` says what
+// to wait for, else it is broken.
+struct IoStep {
+  ssize_t bytes = 0;
+  IoWant want = IoWant::kNothing;
+};
+
 class ClientStream {
  public:
-  enum class Want : uint8_t { kNothing, kRead, kWrite };
-  // `bytes`: moved; 0: the server ended the connection; negative: nothing yet if `want` says what
-  // to wait for, else it is broken.
-  struct Step {
-    ssize_t bytes = 0;
-    Want want = Want::kNothing;
-  };
+  using Want = IoWant;
+  using Step = IoStep;
 
   ClientStream() = default;
   ClientStream(ClientStream&&) noexcept = default;
@@ -70,8 +73,6 @@ class ClientStream {
   struct Free {
     void operator()(ssl_st* ssl) const;
   };
-  Step StepOf(int returned);
-
   FileDescriptor fd_;
   std::shared_ptr<const TlsContext> context_;
   std::unique_ptr<ssl_st, Free> ssl_;
