@@ -8,19 +8,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "aegis/base/result.h"
+#include "aegis/net/peer.h"
 
 namespace aegis::grpc {
 
-// Who is at the other end of a connection.
-struct Peer {
-  std::string address;    // "127.0.0.1:5123", "unix"
-  std::string principal;  // of a verified client certificate: its first URI name (a SPIFFE id), or
-                          // else its subject as RFC 2253 writes it; empty: none was shown
-};
+// Who is at the other end of a connection: address and verified principal.
+using Peer = net::Peer;
 
 // One call of a client. Valid until Finish, or until Handler::OnCancelled returned.
 class Call {
