@@ -25,6 +25,7 @@ uint16_t SocketAddress::port() const {
 }
 
 std::string SocketAddress::ToString() const {
+  if (storage.ss_family == AF_UNIX) return "unix";
   char text[INET6_ADDRSTRLEN] = "";
   if (storage.ss_family == AF_INET6) {
     ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr, text,

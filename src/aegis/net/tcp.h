@@ -21,7 +21,7 @@ struct SocketAddress {
   socklen_t size = 0;
 
   uint16_t port() const;
-  std::string ToString() const;  // "127.0.0.1:8080", "[::1]:8080"
+  std::string ToString() const;  // "127.0.0.1:8080", "[::1]:8080", "unix"
 };
 
 // "host:port", "[v6]:port" or ":port" (all IPv4 interfaces). Names are resolved, which may block.
