@@ -24,7 +24,7 @@ namespace aegis::grpc {
 
 class ServerCall;
 
-class Server final : private net::Http2Server::Application {
+class Server final : public net::Http2Server::Application {
  public:
   struct Options {
     net::Http2Server::Limits connections;
@@ -63,10 +63,12 @@ class Server final : private net::Http2Server::Application {
   const Counters& counters() const { return counters_; }
   const net::Http2Server::Counters& connection_counters() const { return connections_.counters(); }
 
+  // For the connections.
+  net::Http2Stream* NewStream(const Peer& peer) override;
+
  private:
   friend class ServerCall;
 
-  net::Http2Stream* NewStream(const Peer& peer) override;
   Service* FindService(std::string_view name) const;
   void Recycle(ServerCall* call);
 

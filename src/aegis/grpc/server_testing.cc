@@ -3,8 +3,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <future>
 #include <utility>
@@ -12,6 +14,16 @@
 #include "aegis/grpc/wire.h"
 
 namespace aegis::grpc {
+
+namespace {
+
+size_t NumberIn(std::string_view text) {
+  size_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+}  // namespace
 
 class EchoService::Echo final : public Handler {
  public:
@@ -26,11 +38,10 @@ class EchoService::Echo final : public Handler {
     if (method_.ends_with("/Echo")) {
       call_->Send(message);
     } else if (method_.ends_with("/Large")) {
-      call_->Send(std::string(std::stoul(std::string(message)), 'L'));
+      call_->Send(std::string(std::min<size_t>(NumberIn(message), 4 << 20), 'L'));
     } else if (method_.ends_with("/Fail")) {
       const size_t space = message.find(' ');
-      call_->Finish(static_cast<Code>(std::stoi(std::string(message.substr(0, space)))),
-                    message.substr(space + 1));
+      call_->Finish(static_cast<Code>(NumberIn(message) % 17), message.substr(space + 1));
     }
   }
   void OnEnd() override {
@@ -49,6 +60,9 @@ class EchoService::Echo final : public Handler {
   Call* call_ = nullptr;
   std::string method_;
 };
+
+EchoService::EchoService() = default;
+EchoService::~EchoService() = default;
 
 Handler* EchoService::Start(Call& call) {
   constexpr std::array<std::string_view, 4> kMethods = {"/Echo", "/Fail", "/Silent", "/Large"};
@@ -113,7 +127,8 @@ std::string Framed(std::string_view message) {
 }
 
 uint32_t TestClient::Start(std::string_view method, std::vector<net::Http2Field> more) {
-  const std::string path = "/test.Echo/" + std::string(method);
+  const std::string path =
+      method.starts_with('/') ? std::string(method) : "/test.Echo/" + std::string(method);
   std::vector<net::Http2Field> fields = {{":method", "POST"},
                                          {":scheme", "http"},
                                          {":path", path},

@@ -23,6 +23,8 @@ namespace aegis::grpc {
 // What happens to handlers is counted; the counts may be read while the loop does not run.
 class EchoService final : public Service {
  public:
+  EchoService();
+  ~EchoService() override;
   Handler* Start(Call& call) override;
 
   int started = 0;
@@ -65,7 +67,7 @@ class TestClient : public net::Http2TestClient {
  public:
   explicit TestClient(FileDescriptor socket, std::string_view settings_payload = {});
 
-  // Begins a call of test.Echo; its number.
+  // Begins a call of a method of test.Echo, or of a whole path; its number.
   uint32_t Start(std::string_view method, std::vector<net::Http2Field> more = {});
   void Message(uint32_t call, std::string_view message, bool end);
   // Sends what was said and reads until `done` or the end of the connection. False: that end, or 5
