@@ -133,19 +133,18 @@ class Flattener {
     table.frozen = true;
     const std::span<const Value> entries(table.entries,
                                          size_t{table.size} * (collection.is_set() ? 1 : 2));
+    const size_t slots_size =
+        table.has_slots() ? (size_t{table.slot_mask()} + 1) * sizeof(Slot) : 0;
     size_t place, first;
-    if (!Reserve(sizeof(table), place, alignof(Table)) || !Reserve(entries.size_bytes(), first))
+    if (!Reserve(sizeof(table), place, alignof(Table)) ||
+        !Reserve(slots_size + entries.size_bytes(), first)) {
       return false;
+    }
+    if (slots_size > 0) Put(first, &table.slot(table.slot_mask()), slots_size);
+    first += slots_size;
     Put(place, &table, sizeof(table));
     PutPointer(at + kBitsOffset, place);
     PutPointer(place + offsetof(Table, entries), first);
-    if (table.slots != nullptr) {
-      const size_t bytes = (size_t{table.slot_mask} + 1) * sizeof(Slot);
-      size_t slots;
-      if (!Reserve(bytes, slots, alignof(Slot))) return false;
-      Put(slots, table.slots, bytes);
-      PutPointer(place + offsetof(Table, slots), slots);
-    }
     return PutValues(first, entries);
   }
 

@@ -33,7 +33,7 @@ Value MakeObject(Arena& arena, std::span<const Member> members) {
   table->entries = entries;
   table->size = table->capacity = static_cast<uint32_t>(members.size());
   table->height = static_cast<uint16_t>(height + 1);
-  table->weight = weight;
+  table->weight = static_cast<uint32_t>(weight);
   return Value(Value::Head(Type::kObject, 0, 0, 0), reinterpret_cast<uint64_t>(table));
 }
 

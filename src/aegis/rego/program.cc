@@ -10,16 +10,17 @@
 
 namespace aegis::rego {
 
-// The memory of a program and its strings.
+// The memory of a program and its strings, which are apart so that none leaves a gap in front of a
+// value.
 class Program::Strings {
  public:
-  Strings() : arena_(kChunkBytes), pool_(arena_) {}
+  Strings() : arena_(kChunkBytes), texts_(kChunkBytes), pool_(texts_) {}
   Arena& arena() { return arena_; }
   internal::StringPool& pool() { return pool_; }
 
  private:
   static constexpr size_t kChunkBytes = 16 * 1024;
-  Arena arena_;
+  Arena arena_, texts_;
   internal::StringPool pool_;
 };
 

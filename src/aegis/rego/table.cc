@@ -1,6 +1,8 @@
 #include "aegis/rego/table.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <limits>
 
 #include "aegis/rego/hash.h"
@@ -17,9 +19,15 @@ Value KeyAt(const Table& table, bool is_set, uint32_t i) {
 }
 
 void PutSlot(Table& table, uint32_t hash, uint32_t position) {
-  uint32_t at = hash & table.slot_mask;
-  while (table.slots[at].position != 0) at = (at + 1) & table.slot_mask;
-  table.slots[at] = {hash, position};
+  const uint32_t mask = table.slot_mask();
+  uint32_t at = hash & mask;
+  while (table.slot(at).position != 0) at = (at + 1) & mask;
+  table.slot(at) = {hash, position};
+}
+
+void ClearSlots(Table& table) {
+  const uint32_t mask = table.slot_mask();
+  std::fill_n(&table.slot(mask), size_t{mask} + 1, Slot{0, 0});
 }
 
 // Hash and Equal, short for what keys mostly are.
@@ -33,41 +41,42 @@ inline bool SameKey(const Value& a, const Value& b) {
 }
 
 void FillSlots(Table& table, bool is_set) {
-  std::fill_n(table.slots, size_t{table.slot_mask} + 1, Slot{0, 0});
+  ClearSlots(table);
   for (uint32_t i = 0; i < table.size; ++i) {
     PutSlot(table, SlotHash(HashKey(KeyAt(table, is_set, i))), i + 1);
   }
 }
 
-// A table of slots that is at most half full at `capacity`.
-bool MakeSlots(Arena& arena, Table& table, bool is_set) {
-  uint32_t count = 16;
-  while (count < table.capacity * 2) count *= 2;
-  const Slot* const old = table.slots;
-  const uint32_t old_count = table.slot_mask + 1;
-  table.slots = arena.AllocateArray<Slot>(count);
-  if (table.slots == nullptr) return false;
-  table.slot_mask = count - 1;
-  if (old == nullptr) {
-    FillSlots(table, is_set);
-    return true;
-  }
-  std::fill_n(table.slots, count, Slot{0, 0});
-  for (uint32_t i = 0; i < old_count; ++i) {
-    if (old[i].position != 0) PutSlot(table, old[i].hash, old[i].position);
-  }
-  return true;
+// Of the slots for so many entries, which they fill to a half at most.
+uint8_t SlotBits(uint32_t capacity) {
+  return capacity <= kLinear ? 0 : static_cast<uint8_t>(std::bit_width(capacity * 2 - 1));
 }
 
 bool Grow(Arena& arena, Table& table, bool is_set, uint32_t capacity) {
+  const Table old = table;
   const size_t stride = static_cast<size_t>(Stride(is_set));
   // More than that counts as memory that the arena does not have.
-  auto* entries = arena.AllocateArray<Value>(capacity > kMaxEntries ? SIZE_MAX : capacity * stride);
-  if (entries == nullptr) return false;
-  std::copy_n(table.entries, table.size * stride, entries);
-  table.entries = entries;
+  const uint8_t bits = capacity > kMaxEntries ? 0 : SlotBits(capacity);
+  const size_t slots_size = bits == 0 ? 0 : sizeof(Slot) << bits;
+  auto* const memory = static_cast<std::byte*>(arena.Allocate(
+      capacity > kMaxEntries ? SIZE_MAX : slots_size + capacity * stride * sizeof(Value),
+      alignof(Value)));
+  if (memory == nullptr) return false;
+  table.entries = reinterpret_cast<Value*>(memory + slots_size);
   table.capacity = capacity;
-  return capacity <= kLinear || MakeSlots(arena, table, is_set);
+  table.slot_bits = bits;
+  std::copy_n(old.entries, table.size * stride, table.entries);
+  if (bits == 0) return true;
+  if (!old.has_slots()) {
+    FillSlots(table, is_set);
+    return true;
+  }
+  ClearSlots(table);
+  for (uint32_t at = 0; at <= old.slot_mask(); ++at) {
+    const Slot slot = old.slot(at);
+    if (slot.position != 0) PutSlot(table, slot.hash, slot.position);
+  }
+  return true;
 }
 
 // The collection's own table, copied first when it is shared; nullptr when memory is out.
@@ -78,7 +87,6 @@ Table* OwnTable(Arena& arena, Value& collection) {
   auto* copy = arena.New<Table>(*table);
   if (copy == nullptr) return nullptr;
   copy->frozen = false;
-  copy->slots = nullptr;
   if (!Grow(arena, *copy, collection.is_set(),
             std::max<uint32_t>(4, table->size + table->size / 2)))
     return nullptr;
@@ -135,7 +143,7 @@ Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uin
     return Edit::kOutOfMemory;
   }
   table.height = std::max(table.height, static_cast<uint16_t>(height));
-  table.weight = weight;
+  table.weight = static_cast<uint32_t>(weight);
   table.sorted = table.size == 0;  // Sort finds out when it is asked for
   if (is_set) {
     table.entries[table.size] = key;
@@ -143,19 +151,19 @@ Edit Append(Arena& arena, Table& table, bool is_set, Value key, Value value, uin
     Members(table)[table.size] = {key, value};
   }
   ++table.size;
-  if (table.slots != nullptr) PutSlot(table, SlotHash(hash), table.size);
+  if (table.has_slots()) PutSlot(table, SlotHash(hash), table.size);
   return Edit::kOk;
 }
 
 // Whether adding a key needs its hash: there is an index, or there will be one.
 bool NeedsHash(const Table& table) {
-  return table.slots != nullptr || table.capacity > kLinear ||
+  return table.has_slots() || table.capacity > kLinear ||
          (table.size == table.capacity && table.capacity * 2 > kLinear);
 }
 
 int64_t FindOrHash(const Table& table, bool is_set, Value key, uint64_t& hash) {
   hash = NeedsHash(table) ? HashKey(key) : 0;
-  return table.slots != nullptr ? FindHashed(table, is_set, key, hash) : Find(table, is_set, key);
+  return table.has_slots() ? FindHashed(table, is_set, key, hash) : Find(table, is_set, key);
 }
 
 Value NewTable(Arena& arena, Type type, size_t capacity) {
@@ -177,8 +185,9 @@ Table frozen_empty = [] {
 }  // namespace
 
 int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
-  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
-    const Slot slot = table.slots[at];
+  const uint32_t mask = table.slot_mask();
+  for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
+    const Slot slot = table.slot(at);
     if (slot.position == 0) return -1;
     if (slot.hash == hash && SameKey(KeyAt(table, is_set, slot.position - 1), key)) {
       return slot.position - 1;
@@ -187,7 +196,7 @@ int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash) {
 }
 
 int64_t Find(const Table& table, bool is_set, Value key) {
-  if (table.slots != nullptr) return FindHashed(table, is_set, key, HashKey(key));
+  if (table.has_slots()) return FindHashed(table, is_set, key, HashKey(key));
   if (key.is_string()) {
     for (uint32_t i = 0; i < table.size; ++i) {
       if (SameString(KeyAt(table, is_set, i), key)) return i;
@@ -201,7 +210,7 @@ int64_t Find(const Table& table, bool is_set, Value key) {
 }
 
 int64_t FindString(const Table& table, std::string_view key) {
-  if (table.slots == nullptr) {
+  if (!table.has_slots()) {
     for (uint32_t i = 0; i < table.size; ++i) {
       const Value name = table.entries[size_t{2} * i];
       if (name.is_string() && name.string_value() == key) return i;
@@ -216,7 +225,7 @@ void Sort(Table& table, bool is_set) {
       is_set ? SortEntries(table.entries, table.size, [](Value element) { return element; })
              : SortEntries(Members(table), table.size, [](const Member& one) { return one.key; });
   table.sorted = true;
-  if (moved && table.slots != nullptr) FillSlots(table, is_set);
+  if (moved && table.has_slots()) FillSlots(table, is_set);
 }
 
 Value SmallObject(Arena& arena, std::span<const Member> members, bool& duplicate) {
@@ -239,7 +248,7 @@ Value SmallObject(Arena& arena, std::span<const Member> members, bool& duplicate
   table->size = table->capacity = static_cast<uint32_t>(members.size());
   table->sorted = members.size() < 2;
   table->height = static_cast<uint16_t>(height + 1);
-  table->weight = weight;
+  table->weight = static_cast<uint32_t>(weight);
   return Value(Value::Head(Type::kObject, 0, 0, 0), reinterpret_cast<uint64_t>(table));
 }
 
@@ -293,7 +302,7 @@ Edit ObjectInsert(Arena& arena, Value& object, Value key, Value value) {
   const uint64_t weight = table->weight + internal::Weight(value);  // what was there stays counted
   if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   table->height = std::max(table->height, static_cast<uint16_t>(height));
-  table->weight = weight;
+  table->weight = static_cast<uint32_t>(weight);
   internal::Members(*table)[found].value = value;
   return Edit::kOk;
 }

@@ -16,19 +16,26 @@ struct Slot {
   uint32_t position;  // of the entry, counted from 1; 0: free
 };
 
+// Data of a program is mostly small tables: they are as compact as they can be.
 struct Table {
   uint32_t size = 0;
   uint32_t capacity = 0;
-  uint32_t slot_mask = 0;
+  uint32_t weight = 0;  // of all that is in it; at most kMaxWeight
   uint16_t height = 1;  // 1 + the largest height of what is in it
-  bool sorted = true;
-  bool frozen = false;       // another handle may see it: copy before adding
-  uint64_t weight = 0;       // of all that is in it
+  bool sorted : 1 = true;
+  bool frozen : 1 = false;   // another handle may see it: copy before adding
+  uint8_t slot_bits = 0;     // 2^slot_bits slots are in front of the entries; 0: there are none
   Value* entries = nullptr;  // objects: key, value, key, value; sets: elements
-  Slot* slots = nullptr;     // nullptr while size <= kLinear
-};
 
-// Up to this many entries are searched one by one.
+  bool has_slots() const { return slot_bits != 0; }
+  uint32_t slot_mask() const { return (uint32_t{1} << slot_bits) - 1; }
+  Slot& slot(uint32_t at) const {
+    return reinterpret_cast<Slot*>(entries)[-1 - static_cast<ptrdiff_t>(at)];
+  }
+};
+static_assert(sizeof(Table) == 24 && kMaxWeight <= UINT32_MAX);
+
+// Up to this many entries are searched one by one, without slots.
 inline constexpr uint32_t kLinear = 8;
 
 inline Member* Members(const Table& table) { return reinterpret_cast<Member*>(table.entries); }

@@ -40,7 +40,7 @@ Value* NewElements(Arena& arena, size_t capacity, size_t used, uint64_t weight) 
   // More than that counts as memory that the arena does not have.
   const size_t bytes =
       capacity > (size_t{1} << 28) ? SIZE_MAX : sizeof(ArrayHeader) + capacity * sizeof(Value);
-  void* memory = arena.Allocate(bytes, 16);
+  void* memory = arena.Allocate(bytes, alignof(Value));
   if (memory == nullptr) return nullptr;
   auto* header = new (memory)
       ArrayHeader{static_cast<uint32_t>(capacity), static_cast<uint32_t>(used), weight};

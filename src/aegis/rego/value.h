@@ -37,7 +37,7 @@ struct Table;   // members of an object or elements of a set; see table.h
 
 // In front of the elements of an array. An array is the first size() elements of such a block, so
 // that appending to a copy never changes the original.
-struct alignas(16) ArrayHeader {
+struct ArrayHeader {
   uint32_t capacity;
   uint32_t used;
   uint64_t weight;  // of all elements that are used; see Weight in table.h

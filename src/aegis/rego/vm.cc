@@ -42,7 +42,7 @@ const Value* LookupOther(const Value& source, const Value& key, Value& other) {
     return LookupOther(source, key, other);
   const internal::Table& table = *source.table();
   const Member* const members = internal::Members(table);
-  if (table.slots == nullptr) {
+  if (!table.has_slots()) {
     for (const Member *member = members, *const end = members + table.size; member != end;
          ++member) {
       if (internal::SameString(member->key, key)) return &member->value;
@@ -50,8 +50,9 @@ const Value* LookupOther(const Value& source, const Value& key, Value& other) {
     return nullptr;
   }
   if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
-  for (uint32_t at = hash & table.slot_mask;; at = (at + 1) & table.slot_mask) {
-    const internal::Slot slot = table.slots[at];
+  const uint32_t mask = table.slot_mask();
+  for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
+    const internal::Slot slot = table.slot(at);
     if (slot.position == 0) return nullptr;
     const Member& member = members[slot.position - 1];
     if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
