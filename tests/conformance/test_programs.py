@@ -21,5 +21,5 @@ def test_a_difference_is_seen(tmp_path, monkeypatch, capsys):
     liar.write_text(f"#!/bin/sh\nsed 's/10.0.0.1/10.0.0.2/g2' | exec {programs.TOOL}\n")
     liar.chmod(0o755)
     monkeypatch.setattr(programs, "TOOL", liar)
-    assert programs.main(["--answers", "1500"]) == 1
+    assert programs.main(["--answers", "6000"]) == 1
     assert "--- difference 1 (engine)" in capsys.readouterr().out
