@@ -5,8 +5,11 @@ namespace aegis::rego::internal {
 void PropagateCopies(Body& body) {
   std::vector<Op>& ops = body.ops;
   std::vector<uint32_t> copies;
+  std::vector<int32_t> copied;  // what each copies, before that is replaced too
   for (uint32_t i = 0; i < ops.size(); ++i) {
-    if (IsMove(ops[i].code) && ops[i].a != ops[i].c) copies.push_back(i);
+    if (!IsMove(ops[i].code) || ops[i].a == ops[i].c) continue;
+    copies.push_back(i);
+    copied.push_back(ops[i].a);
   }
   if (copies.empty() || !FitsTables(body, copies.size())) return;
   // By register, the copies that a write to it ends.
@@ -57,15 +60,18 @@ void PropagateCopies(Body& body) {
   }
   for (uint32_t i = 0; i < ops.size(); ++i) {
     const uint64_t* row = available.row(i);
-    EachOperand(body, ops[i], [&](int32_t& operand) {
-      if (operand < 0) return;
+    // The copy of a copy is what was copied first, if that is still there.
+    const auto replace = [&](int32_t& operand) {
+      if (operand < 0) return false;
       for (const uint32_t copy : touching[static_cast<size_t>(operand)]) {
-        const Op& source = ops[copies[copy]];
-        if (source.c == operand && TestBit(row, copy)) {
-          operand = source.a;
-          return;
-        }
+        if (ops[copies[copy]].c != operand || !TestBit(row, copy)) continue;
+        operand = copied[copy];
+        return true;
       }
+      return false;
+    };
+    EachOperand(body, ops[i], [&](int32_t& operand) {
+      for (int hops = 0; hops < 8 && replace(operand); ++hops) continue;
     });
   }
 }
