@@ -292,6 +292,8 @@ void WalkInPlace(Body& body);
 void NarrowWalks(Body& body);
 // Reads members of what does not change in a loop once, in front of it; false if there are none.
 bool HoistLoads(Body& body);
+// Does not load again what a register still holds; false if there is nothing of that kind.
+bool ReuseLoads(Body& body);
 // Drops tests whether something is defined that what follows makes anyway.
 void DropImpliedTests(Body& body);
 // Loops that begin with an equality of the element or a member of it go to the elements that hold.
@@ -299,5 +301,7 @@ void FuseSearches(Body& body);
 // Replaces runs of rules that each ask for an equality by look-ups of the rules that may hold.
 // Makes ops that the other passes do not understand: comes last.
 void MakeSwitches(Body& body);
+// Whether it would replace any.
+bool HasSwitches(Body& body);
 
 }  // namespace aegis::rego::internal

@@ -111,6 +111,10 @@ void Optimize(std::vector<Op>& ops, std::vector<int32_t>& args, uint32_t registe
     Simplify(body, 1);
     // Each round moves what was loaded from what the round before moved.
     for (int round = 0; round < 4 && HoistLoads(body); ++round) Simplify(body, 1);
+    // A switch wants the loads of its subjects in each case.
+    for (int round = 0; round < 4 && !HasSwitches(body) && ReuseLoads(body); ++round) {
+      Simplify(body, 2);  // jumps to tests that are known now, once the copies are gone
+    }
     DropImpliedTests(body);
     FuseSearches(body);
     const Liveness live(body);

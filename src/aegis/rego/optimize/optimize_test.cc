@@ -400,6 +400,74 @@ TEST_F(OptimizeTest, WalksWhosePairsAreKept) {
   EXPECT_EQ(Run("[3]"), "[[0],3]");
 }
 
+// --- Copies ---
+
+TEST_F(OptimizeTest, CopiesOfCopiesKeepWhatTheyHold) {
+  Load(Plan({"m", "n"}, {},
+            {Make("Array", 2), Dot(L(0), S(0), 3), Assign(L(3), 4), Assign(L(4), 5),
+             Dot(L(0), S(1), 3), Append(L(5), 2), Append(L(3), 2), Append(L(4), 2)},
+            2));
+  EXPECT_EQ(Run(R"({"m":1,"n":2})"), "[1,2,1]");
+}
+
+// --- Loads that repeat ---
+
+TEST_F(OptimizeTest, WhatIsThereIsNotLoadedAgain) {
+  Load(Plan({"m", "n", "o"}, {},
+            {Make("Array", 2),
+             Blocks({Block({Dot(L(0), S(0), 3), Dot(L(3), S(1), 4), Append(L(4), 2)}),
+                     Block({Dot(L(0), S(0), 5), Dot(L(5), S(2), 6), Append(L(6), 2)}),
+                     Block({Dot(L(0), S(0), 5), Dot(L(5), S(1), 7), Append(L(7), 2)})})},
+            2));
+  EXPECT_EQ(Count(OpCode::kDot), 3U);
+  EXPECT_EQ(Run(R"({"m":{"n":1,"o":2}})"), "[1,2,1]");
+  EXPECT_EQ(Run(R"({"m":{"n":1}})"), "[1,1]");
+  EXPECT_EQ(Run(R"({"m":{"o":2}})"), "[2]");
+  EXPECT_EQ(Run(R"({"m":[]})"), "[]");
+  EXPECT_EQ(Run("{}"), "[]");
+  // The element of each round.
+  Load(Plan(
+      {"m"}, {},
+      {Make("Array", 2),
+       Scan(0, 4, 5, {Dot(L(5), S(0), 6), Append(L(6), 2), Dot(L(5), S(0), 7), Append(L(7), 2)})},
+      2));
+  EXPECT_EQ(Count(OpCode::kDot), 1U);
+  EXPECT_EQ(Run(R"([{"m":1},{},{"m":2}])"), "[1,1,2,2]");
+}
+
+TEST_F(OptimizeTest, WhatMayHaveChangedIsLoadedAgain) {
+  Load(Plan({"m", "n"}, {},
+            {Make("Array", 2), Dot(L(0), S(0), 3), Append(L(3), 2),
+             With(0, "[0]", S(1), {Dot(L(0), S(0), 4), Append(L(4), 2)}), Dot(L(0), S(0), 5),
+             Append(L(5), 2)},
+            2));
+  EXPECT_EQ(Run(R"({"m":1})"), R"([1,"n",1])");
+  // What it is loaded from, or what it was loaded to, is another value.
+  Load(Plan({"m", "n"}, {},
+            {Make("Array", 2), Dot(L(0), S(0), 3), Dot(L(3), S(0), 4), Append(L(4), 2),
+             Dot(L(0), S(1), 3), Dot(L(3), S(0), 5), Append(L(5), 2)},
+            2));
+  EXPECT_EQ(Run(R"({"m":{"m":1},"n":{"m":2}})"), "[1,2]");
+  Load(Plan({"m", "n"}, {},
+            {Make("Array", 2), Dot(L(0), S(0), 3), Append(L(3), 2), Dot(L(0), S(1), 3),
+             Append(L(3), 2), Dot(L(0), S(0), 4), Append(L(4), 2)},
+            2));
+  EXPECT_EQ(Run(R"({"m":1,"n":2})"), "[1,2,1]");
+  Load(Plan({"m"}, {},
+            {Make("Array", 2), Make("Object", 3), Insert(S(0), L(0), 3), Dot(L(3), S(0), 4),
+             Append(L(4), 2), Insert(S(0), B(true), 3), Dot(L(3), S(0), 5), Append(L(5), 2)},
+            2));
+  EXPECT_EQ(Run("7"), "[7,true]");
+  // Loaded on one of two ways only.
+  Load(Plan(
+      {"m", "n"}, {},
+      {Make("Array", 2), Blocks({Block({Dot(L(0), S(1), 4), Dot(L(0), S(0), 3), Append(L(3), 2)})}),
+       Dot(L(0), S(0), 5), Append(L(5), 2)},
+      2));
+  EXPECT_EQ(Run(R"({"m":1})"), "[1]");
+  EXPECT_EQ(Run(R"({"m":1,"n":2})"), "[1,1]");
+}
+
 // --- Searches ---
 
 // For each w of input.wanted, each row of input.rows of which `compare` holds: [w, key, row].

@@ -39,14 +39,22 @@ class SwitchMaker {
     }
   }
 
-  void Run() {
+  // Calls `make` with each run of cases, and the subjects that are worth a look-up, if any is.
+  template <typename Make>
+  void EachRun(Make make) const {
     for (uint32_t at = 0; at < body_.size();) {
       std::vector<Case> cases = FindCases(at);
       at = cases.empty() ? at + 1 : cases.back().end;
       Trim(cases);
       const std::vector<Subject> subjects = ChooseSubjects(cases);
-      if (!subjects.empty()) Make(cases, subjects);
+      if (!subjects.empty()) make(cases, subjects);
     }
+  }
+
+  void Run() {
+    EachRun([this](std::vector<Case>& cases, const std::vector<Subject>& subjects) {
+      Make(cases, subjects);
+    });
     if (insertions_.empty()) return;
     DropImpliedLoads();
     const std::vector<uint32_t> moved = insertions_.Apply(body_);
@@ -295,5 +303,11 @@ class SwitchMaker {
 }  // namespace
 
 void MakeSwitches(Body& body) { SwitchMaker(body).Run(); }
+
+bool HasSwitches(Body& body) {
+  bool found = false;
+  SwitchMaker(body).EachRun([&](std::vector<Case>&, const std::vector<Subject>&) { found = true; });
+  return found;
+}
 
 }  // namespace aegis::rego::internal
