@@ -121,10 +121,12 @@ TEST(RequestHeadTest, OfItsOwn) {
 }
 
 TEST(RequestHeadTest, WhatItSays) {
-  const Made made = Make({.fields = {{"content-length", "12"},
-                                     {"x-aegis-token", " t "},
-                                     {"connection", "close, x-hop"},
-                                     {"x-hop", "1"}}});
+  // The head's views are into it.
+  const Request request{.fields = {{"content-length", "12"},
+                                   {"x-aegis-token", " t "},
+                                   {"connection", "close, x-hop"},
+                                   {"x-hop", "1"}}};
+  const Made made = Make(request);
   ASSERT_EQ(made.outcome, "ok");
   EXPECT_EQ(made.head.path, "/tools/t/a");
   EXPECT_EQ(made.head.query, "x=1");
