@@ -73,20 +73,26 @@ Value Accumulate(BuiltinContext& context, const Value* args) {
   return internal::FromFloat(context.arena(), sum, product ? 53 : 64);
 }
 
-Value Max(BuiltinContext& context, const Value* args) {
-  AEGIS_LIST_ARG(0);
-  Value best;
-  for (const Value element : args[0].elements()) {
-    if (best.is_undefined() || Compare(best, element) <= 0) best = element;
-  }
-  return best;
+// A set need not be sorted only to find one of its ends.
+std::span<const Value> InAnyOrder(Value list) {
+  if (list.is_set()) return {list.table()->entries, list.table()->size};
+  return list.elements();
 }
 
-Value Min(BuiltinContext& context, const Value* args) {
+// The last of the greatest, or of the least.
+template <bool greatest>
+Value Extreme(BuiltinContext& context, const Value* args) {
   AEGIS_LIST_ARG(0);
   Value best;
-  for (const Value element : args[0].elements()) {
-    if (best.is_undefined() || Compare(best, element) >= 0) best = element;
+  for (const Value& element : InAnyOrder(args[0])) {
+    if (best.is_int() && element.is_int()) {
+      const bool better = greatest ? best.int_value() <= element.int_value()
+                                   : best.int_value() >= element.int_value();
+      if (better) best = element;
+      continue;
+    }
+    const int order = best.is_undefined() ? 0 : Compare(best, element);
+    if (greatest ? order <= 0 : order >= 0) best = element;
   }
   return best;
 }
@@ -149,8 +155,8 @@ constexpr Builtin kBuiltins[] = {
     {"count", 1, Count},
     {"sum", 1, Accumulate<false>},
     {"product", 1, Accumulate<true>},
-    {"max", 1, Max},
-    {"min", 1, Min},
+    {"max", 1, Extreme<true>},
+    {"min", 1, Extreme<false>},
     {"sort", 1, Sort},
     {"all", 1, All},
     {"any", 1, Any},
