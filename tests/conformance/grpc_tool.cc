@@ -81,6 +81,13 @@ Result<FileDescriptor> Listen(const std::string& address) {
   return aegis::net::ListenTcp(resolved, false);
 }
 
+Result<std::shared_ptr<const aegis::net::TlsServerContext>> MakeTls(const Arguments& arguments) {
+  if (arguments.tls.certificate_file.empty()) return nullptr;
+  auto options = arguments.tls;
+  options.protocols = {"h2"};
+  return aegis::net::TlsServerContext::Make(options);
+}
+
 Status Serve(const Arguments& arguments) {
   aegis::net::EventLoop loop;
   aegis::grpc::DescriptorPool pool;
@@ -88,12 +95,7 @@ Status Serve(const Arguments& arguments) {
     AEGIS_TRY(const std::string set, aegis::ReadFile(arguments.descriptors));
     AEGIS_RETURN_IF_ERROR(pool.Add(set));
   }
-  std::shared_ptr<const aegis::net::TlsServerContext> tls;
-  if (!arguments.tls.certificate_file.empty()) {
-    auto options = arguments.tls;
-    options.protocols = {"h2"};
-    AEGIS_TRY(tls, aegis::net::TlsServerContext::Make(options));
-  }
+  AEGIS_TRY(const auto tls, MakeTls(arguments));
   AEGIS_TRY(FileDescriptor listening, Listen(arguments.address));
   std::cout << aegis::net::LocalAddress(listening.get()).ToString() << std::endl;
 
@@ -110,12 +112,18 @@ Status Serve(const Arguments& arguments) {
     server.AddService(std::string(name), &reflection);
   }
   server.Listen(std::move(listening), tls);
+  const auto renew = [&arguments, &server] {
+    auto renewed = MakeTls(arguments);
+    if (renewed) server.SetTls(*std::move(renewed));
+  };
   std::thread thread([&loop] { loop.Run(); });
   for (std::string line; std::getline(std::cin, line);) {
     loop.Post([&, line] {
       if (line == "up" || line == "down") {
         serving = line == "up";
         health.Update();
+      } else if (line == "renew") {
+        renew();
       } else if (line == "drain") {
         health.Shutdown();
         server.BeginDrain();

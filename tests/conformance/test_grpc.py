@@ -278,6 +278,27 @@ def test_mutual_tls(certificates):
             assert code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+def test_renewed_certificates(certificates, tmp_path):
+    for name in ("server.pem", "server.key"):
+        (tmp_path / name).write_bytes(certificates.path(name).read_bytes())
+    files = [tmp_path / "server.pem", tmp_path / "server.key"]
+    with Server("127.0.0.1:0", "--tls", *files) as server, certificates.channel(server) as old:
+        assert unary(old, "Echo")(b"x") == b"x"
+        renewed = Certificates(tmp_path)
+        server.say("renew")
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with renewed.channel(server) as channel:
+                try:
+                    assert unary(channel, "Echo")(b"y", timeout=1) == b"y"
+                    break
+                except grpc.RpcError:
+                    continue
+        else:
+            raise AssertionError("the new certificate is not shown")
+        assert unary(old, "Echo")(b"z") == b"z"  # what runs goes on
+
+
 @pytest.mark.parametrize("offered", [None, "http/1.1"])
 def test_tls_without_h2_is_refused(certificates, offered):
     files = [certificates.path("server.pem"), certificates.path("server.key")]

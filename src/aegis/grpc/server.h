@@ -49,6 +49,10 @@ class Server final : public net::Http2Server::Application {
               std::shared_ptr<const net::TlsServerContext> tls = nullptr) {
     connections_.Listen(std::move(listening), std::move(tls));
   }
+  // For new connections of all listeners that have TLS.
+  void SetTls(std::shared_ptr<const net::TlsServerContext> tls) {
+    connections_.SetTls(std::move(tls));
+  }
   // A connected socket that does not block.
   void Adopt(FileDescriptor socket, Peer peer) {
     connections_.Adopt(std::move(socket), nullptr, std::move(peer));

@@ -323,6 +323,24 @@ TEST(ServerTest, ConnectionsOverTheLimitAreClosed) {
   fixture.OnLoop([&] { EXPECT_EQ(fixture.server->connection_counters().refused, 1U); });
 }
 
+TEST(ServerTest, BrokenConnectionsAreCounted) {
+  ServerFixture fixture;
+  TestClient http1(fixture.Connect());
+  http1.out = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  EXPECT_TRUE(http1.AwaitClose());
+  TestClient frames(fixture.Connect());
+  frames.Data(0, "x", false);
+  EXPECT_TRUE(frames.AwaitClose());
+  EXPECT_THAT(frames.go_away_codes, ElementsAre(1));
+  TestClient good(fixture.Connect());
+  EXPECT_EQ(good.Status(good.Start("Other")), "12");
+  good.Close();
+  fixture.OnLoop([&] {
+    EXPECT_EQ(fixture.server->connection_counters().broken, 2U);
+    EXPECT_EQ(fixture.server->connection_counters().accepted, 3U);
+  });
+}
+
 TEST(ServerTest, TimeOutsCloseConnections) {
   Server::Options options;
   options.connections.setup_timeout_ms = 100;

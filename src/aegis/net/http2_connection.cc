@@ -120,9 +120,8 @@ void Http2Connection::Read() {
   if (step.bytes <= 0) return Close();
   read_ms_ = NowMs();
   ping_ms_ = 0;
-  if (!session_.Receive({server_.input(), static_cast<size_t>(step.bytes)})) {
-    ++server_.counters().broken;
-  }
+  // Whether it went well is seen when the session is over.
+  session_.Receive({server_.input(), static_cast<size_t>(step.bytes)});
   if (session_.receiving_head()) {
     if (head_ms_ == 0) head_ms_ = read_ms_;
   } else {
@@ -176,6 +175,7 @@ void Http2Connection::Flush() {
 }
 
 void Http2Connection::BeginLinger() {
+  if (session_.broken()) ++server_.counters().broken;
   stream_.Shutdown();
   session_.Abandon();
   state_ = State::kLinger;

@@ -17,7 +17,7 @@ void Http2Server::Listen(FileDescriptor listening, std::shared_ptr<const TlsServ
   acceptors_.push_back(std::make_unique<Acceptor>(
       loop_, std::move(listening),
       [this, tls = std::move(tls)](FileDescriptor socket, const SocketAddress& address) {
-        Adopt(std::move(socket), tls, Peer{address.ToString(), {}});
+        Adopt(std::move(socket), tls && tls_ ? tls_ : tls, Peer{address.ToString(), {}});
       }));
 }
 

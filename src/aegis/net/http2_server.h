@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "aegis/base/file.h"
@@ -55,6 +56,8 @@ class Http2Server {
 
   // `tls`: nullptr for HTTP/2 with prior knowledge.
   void Listen(FileDescriptor listening, std::shared_ptr<const TlsServerContext> tls = nullptr);
+  // For new connections of all listeners that have TLS: certificates run out and are renewed.
+  void SetTls(std::shared_ptr<const TlsServerContext> tls) { tls_ = std::move(tls); }
   // A connected socket that does not block.
   void Adopt(FileDescriptor socket, std::shared_ptr<const TlsServerContext> tls, Peer peer);
 
@@ -84,6 +87,7 @@ class Http2Server {
   Counters counters_;
   std::unique_ptr<char[]> input_;
   std::string output_;
+  std::shared_ptr<const TlsServerContext> tls_;  // newer than what a listener was given; or null
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::vector<std::unique_ptr<Http2Connection>> connections_;
   // Connections that are closed, until the callback that closed them has returned.

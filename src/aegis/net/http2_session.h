@@ -132,6 +132,8 @@ class Http2Session {
   void Produce(std::string& out, size_t limit);
   // Neither side has anything to say any more.
   bool over() const;
+  // It ends because the client broke the protocol or a limit.
+  bool broken() const { return broken_; }
 
   size_t stream_count() const { return stream_count_; }
   uint64_t streams_begun() const { return streams_begun_; }
@@ -185,6 +187,7 @@ class Http2Session {
   bool draining_ = false;
   bool drain_final_ = false;
   bool failed_ = false;
+  bool broken_ = false;
   std::string* out_ = nullptr;  // of Produce
   size_t out_limit_ = 0;
   std::vector<Http2Stream*> writable_;
