@@ -52,6 +52,8 @@ uint8_t SlotBits(uint32_t capacity) {
   return capacity <= kLinear ? 0 : static_cast<uint8_t>(std::bit_width(capacity * 2 - 1));
 }
 
+}  // namespace
+
 bool Grow(Arena& arena, Table& table, bool is_set, uint32_t capacity) {
   const Table old = table;
   const size_t stride = static_cast<size_t>(Stride(is_set));
@@ -78,6 +80,8 @@ bool Grow(Arena& arena, Table& table, bool is_set, uint32_t capacity) {
   }
   return true;
 }
+
+namespace {
 
 // The collection's own table, copied first when it is shared; nullptr when memory is out.
 Table* OwnTable(Arena& arena, Value& collection) {

@@ -55,6 +55,12 @@ inline uint64_t Weight(Value value) {
                   : value.table()->weight);
 }
 
+// The first `size` elements of an array, in the same place. It weighs as much as the array.
+inline Value Prefix(Value array, uint32_t size) {
+  if (size == 0) return Value::EmptyArray();
+  return Value(Value::Head(Type::kArray, 0, array.mark(), size), array.bits());
+}
+
 // The entry with that key or element; -1 when there is none.
 int64_t Find(const Table& table, bool is_set, Value key);
 int64_t FindString(const Table& table, std::string_view key);
@@ -63,6 +69,9 @@ int64_t FindString(const Table& table, std::string_view key);
 inline uint32_t SlotHash(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
 int64_t FindInSlots(const Table& table, bool is_set, Value key, uint32_t hash);
 void Sort(Table& table, bool is_set);
+// Moves the entries to where there is room for `capacity` of them, not less than there are now;
+// false when the arena's limit is passed.
+bool Grow(Arena& arena, Table& table, bool is_set, uint32_t capacity);
 // Freeze, in line.
 inline void Share(Value value) {
   if (value.type() < Type::kObject) return;

@@ -165,6 +165,8 @@ Value NewSet(Arena& arena, size_t capacity);
 // below makes, without its look-ups. Undefined when the arena's limit is passed, when it would nest
 // too deep, or when a value is undefined.
 Value MakeObject(Arena& arena, std::span<const Member> members);
+// The same for the elements of a set.
+Value MakeSet(Arena& arena, std::span<const Value> elements);
 // Says that a second handle to a collection is kept, so that adding to one copies it first. Value's
 // own functions and the VM do this; call it only before keeping a handle that will be added to.
 void Freeze(Value value);

@@ -245,6 +245,27 @@ TEST_F(ValueTest, ObjectsFromSortedMembers) {
   EXPECT_TRUE(MakeObject(small, std::vector<Member>(8, one)).is_undefined());
 }
 
+TEST_F(ValueTest, SetsFromSortedElements) {
+  for (int size = 0; size < 20; ++size) {
+    std::vector<Value> elements;
+    SetBuilder builder(arena_);
+    for (int i = 0; i < size; ++i) {
+      elements.push_back(i % 2 == 0 ? Value::Int(i / 2) : MakeString(arena_, std::to_string(i)));
+      builder.Add(elements.back());
+    }
+    std::sort(elements.begin(), elements.end(), [](Value a, Value b) { return Compare(a, b) < 0; });
+    Value made = MakeSet(arena_, elements);
+    EXPECT_TRUE(Equal(made, builder.Build())) << size;
+    EXPECT_EQ(ToJson(made), ToJson(builder.Build()));
+    for (const Value element : elements) EXPECT_TRUE(made.Contains(element));
+    EXPECT_FALSE(made.Contains(Value::Int(100)));
+    EXPECT_EQ(SetAdd(arena_, made, Value::Int(100)), Edit::kOk);
+    EXPECT_EQ(made.size(), static_cast<size_t>(size) + 1);
+  }
+  Arena small(64, 64);
+  EXPECT_TRUE(MakeSet(small, std::vector<Value>(8, Value::Int(1))).is_undefined());
+}
+
 TEST_F(ValueTest, KeysThatAreNotStrings) {
   ObjectBuilder object(arena_);
   object.Add(Value::Int(10), Value::Int(1));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "aegis/rego/builtins/operands.h"
+#include "aegis/rego/table.h"
 
 namespace aegis::rego {
 namespace {
@@ -30,6 +31,9 @@ Value Flatten(BuiltinContext& context, const Value* args) {
   return array.Build();
 }
 
+// Up to this the beginning of an array shares the memory of the whole: it counts for as much.
+constexpr uint64_t kMaxSharedWeight = 64;
+
 Value Slice(BuiltinContext& context, const Value* args) {
   AEGIS_TYPED_ARG(0, is_array, "array");
   AEGIS_INT_ARG(start, 1);
@@ -38,6 +42,9 @@ Value Slice(BuiltinContext& context, const Value* args) {
   const int64_t to = std::clamp<int64_t>(stop, 0, size);
   const int64_t from = std::clamp<int64_t>(start, 0, to);
   if (from == 0 && to == size) return args[0];
+  if (from == 0 && internal::Weight(args[0]) <= kMaxSharedWeight) {
+    return internal::Prefix(args[0], static_cast<uint32_t>(to));
+  }
   ArrayBuilder array(context.arena(), static_cast<size_t>(to - from));
   for (int64_t i = from; i < to; ++i) array.Add(args[0].At(static_cast<size_t>(i)));
   return array.Build();

@@ -76,7 +76,14 @@ TEST(Graphs, PathsEndWhereTheyWouldMeetThemselves) {
   ExpectAll({
       {"graph.reachable", R"([{"a":["b"],"b":["a","c"]}, ["a"]])", R"({"a", "b"})"},
       {"graph.reachable", R"([{"a":1}, {"$set":["a"]}])", R"({"a"})"},
+      {"graph.reachable", R"([{"c":["a"],"b":["c","c","x"],"a":{"$set":["b"]}}, ["b","y","b"]])",
+       R"({"a", "b", "c"})"},
+      {"graph.reachable", R"([{}, ["a"]])", "set()"},
+      {"graph.reachable", R"([{"a":[]}, []])", "set()"},
       {"graph.reachable", R"([{}, "a"])", "type error"},
+      {"array.slice", R"([[1,[2],3], 0, 2])", "[1, [2]]"},
+      {"array.slice", R"([[1,2,3], 1, 9])", "[2, 3]"},
+      {"array.slice", R"([[1,2,3], -1, 0])", "[]"},
       {"graph.reachable_paths", R"([{"a":["b"],"b":["a","c"]}, ["a"]])", R"({["a", "b"]})"},
       {"graph.reachable_paths", R"([{"a":["a"]}, ["a"]])", R"({["a", "a"]})"},
   });
@@ -724,6 +731,18 @@ TEST(Yaml, HostileTextsAreBounded) {
       {"yaml.is_valid", R"(["%TAG !t! tag:x,\n--- !t!a b"])", "true"},
       {"yaml.is_valid", words + "'\"]", "true"},
   });
+}
+
+TEST(ArrayTest, WhatIsAddedToASliceDoesNotReachTheWhole) {
+  Arena arena;
+  const Value whole = *ParseJson("[[1,2,3],0,2]", arena);
+  int64_t steps = 100;
+  const auto caches = NewBuiltinCaches();
+  BuiltinContext context(arena, *caches, 0, steps);
+  Value slice = FindBuiltin("array.slice")->function(context, whole.elements().data());
+  ASSERT_EQ(ArrayAppend(arena, slice, Value::Int(9)), Edit::kOk);
+  EXPECT_EQ(ToJson(slice), "[1,2,9]");
+  EXPECT_EQ(ToJson(whole.At(0)), "[1,2,3]");
 }
 
 // Patterns that are used again and again get automata of their own.

@@ -1,4 +1,7 @@
 // graph.*: a graph is an object from vertices to arrays or sets of their neighbours.
+#include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "aegis/rego/builtins/operands.h"
@@ -12,19 +15,34 @@ Value Reachable(BuiltinContext& context, const Value* args) {
   if (!args[1].is_array() && !args[1].is_set()) {
     return context.WrongType(2, "one of {array, set}", args[1]);
   }
-  std::vector<Value> queue(args[1].elements().begin(), args[1].elements().end());
-  Value reached = Value::EmptySet();
-  while (!queue.empty()) {
-    const Value vertex = queue.back();
-    queue.pop_back();
-    const Value neighbours = args[0].Get(vertex);
-    if (neighbours.is_undefined() || reached.Contains(vertex)) continue;
+  // Vertices are known by their places among the members, which are in order.
+  const std::span<const Member> members = args[0].members();
+  if (members.empty()) return Value::EmptySet();
+  if (!context.Charge(members.size() / 4096)) return Value();
+  std::vector<bool> is_reached(members.size());
+  std::vector<std::pair<size_t, Value>> reached;
+  reached.reserve(16);
+  const auto reach = [&](std::span<const Value> vertices) {
+    for (const Value vertex : vertices) {
+      const int64_t found = internal::Find(*args[0].table(), false, vertex);
+      if (found < 0 || is_reached[static_cast<size_t>(found)]) continue;
+      is_reached[static_cast<size_t>(found)] = true;
+      reached.emplace_back(static_cast<size_t>(found), vertex);
+    }
+  };
+  reach(args[1].elements());
+  for (size_t i = 0; i < reached.size(); ++i) {
+    const auto [place, vertex] = reached[i];
+    const Value neighbours = members[place].value;
     if (!context.Charge(1 + internal::Weight(vertex) / 16 + neighbours.size())) return Value();
-    if (SetAdd(context.arena(), reached, vertex) != Edit::kOk) return Value();
-    // Neither a number nor an object has neighbours.
-    for (const Value neighbour : neighbours.elements()) queue.push_back(neighbour);
+    reach(neighbours.elements());  // neither a number nor an object has any
   }
-  return reached;
+  std::sort(reached.begin(), reached.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Value> vertices;
+  vertices.reserve(reached.size());
+  for (const auto& [place, vertex] : reached) vertices.push_back(vertex);
+  return MakeSet(context.arena(), vertices);
 }
 
 // All paths from a vertex until where they end or would meet themselves. There can be exponentially
