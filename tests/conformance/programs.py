@@ -4,7 +4,7 @@
 
 Random programs (program_generator.py) are planned and answered by OPA (`regoc programs`); the plan
 is then run by the engine and by a slow, obvious interpreter (program_tool). Five million answers,
-the size of a nightly run, take about half an hour on one core:
+the size of a nightly run, take about half an hour of one core's time:
 
     PYTHONPATH=tests python3 -m conformance.programs --answers 5000000 --inputs 100 --jobs 2
 """

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
@@ -44,6 +45,8 @@ func runPrograms(args []string, in io.Reader, out io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	// Little stays from one answer to the next: with Go's default the collector took four fifths of the time.
+	debug.SetGCPercent(1000)
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<20), maxLineBytes)
 	writer := bufio.NewWriterSize(out, 1<<20)
