@@ -343,7 +343,7 @@ TEST(ServerTest, BrokenConnectionsAreCounted) {
 
 TEST(ServerTest, TimeOutsCloseConnections) {
   Server::Options options;
-  options.connections.setup_timeout_ms = 100;
+  options.connections.setup_timeout_ms = 500;
   options.connections.head_timeout_ms = 100;
   options.connections.idle_timeout_ms = 100;
   ServerFixture fixture(options);
@@ -363,7 +363,7 @@ TEST(ServerTest, TimeOutsCloseConnections) {
 TEST(ServerTest, AliveClientsAreKeptAndDeadOnesNot) {
   Server::Options options;
   options.connections.keep_alive_ms = 100;
-  options.connections.keep_alive_timeout_ms = 200;
+  options.connections.keep_alive_timeout_ms = 1'000;
   ServerFixture fixture(options);
   TestClient client(fixture.Connect());
   client.Start("Silent");
