@@ -136,6 +136,7 @@ void Render(const DecisionRecord& record, PendingRecord& out) {
   members.Text("rule", record.rule, kMaxTextBytes);
   members.Sequence();
   members.Text("session", record.session);
+  members.Text("source", record.source);
   members.Text("tenant", header.tenant);
   members.Time("time", header.time_unix_ns);
   members.Text("tool", record.tool);

@@ -40,6 +40,8 @@ struct DecisionRecord {
   std::string_view agent = {};
   std::span<const identity::ChainLink> chain = {};
   std::string_view session = {};
+  std::string_view source =
+      {};  // principal of a client certificate that a proxy before us verified
   decision::Door door = decision::Door::kHttp;
   std::string_view tool = {};
   std::string_view action = {};

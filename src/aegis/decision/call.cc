@@ -10,6 +10,8 @@ std::string_view DoorName(Door door) {
       return "sdk";
     case Door::kCli:
       return "cli";
+    case Door::kExtAuthz:
+      return "ext_authz";
   }
   return "http";
 }

@@ -154,8 +154,7 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
 void Exchange::AwaitRecord() {
   caller_ = Caller();
   if (!pending_) {
-    return AnswerProblem(503, "audit_unavailable",
-                         "the decision cannot be recorded, so that the call may not go on");
+    return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
   BuildDecisionHeaders();
   state_ = State::kRecording;
@@ -167,8 +166,7 @@ void Exchange::OnRecorded(bool durable) {
     // Not a decision that anyone may rely on: the answer does not carry it.
     ticket_.proceeds = false;
     state_ = State::kReceiving;
-    return AnswerProblem(503, "audit_unavailable",
-                         "the decision cannot be recorded, so that the call may not go on");
+    return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
   if (route_.door == Door::kDecision) return AnswerDecision();
   if (route_.door == Door::kData) return AnswerData();
@@ -221,14 +219,12 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
   out.append(" HTTP/1.1\r\nhost: ").append(tool.host).append(kCrlf);
   for (const net::HeaderField& field : head.fields) {
     switch (field.id) {
-      case FieldId::kAegis:
       case FieldId::kConnection:
       case FieldId::kContentLength:
       case FieldId::kExpect:
       case FieldId::kHost:
       case FieldId::kKeepAlive:
       case FieldId::kProxyAuthenticate:
-      case FieldId::kProxyAuthorization:
       case FieldId::kProxyConnection:
       case FieldId::kTe:
       case FieldId::kTraceparent:
@@ -236,17 +232,13 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
       case FieldId::kTransferEncoding:
       case FieldId::kUpgrade:
         continue;
-      case FieldId::kAuthorization:
-        // The agent's own credential; beside X-Aegis-Token it is the tool's.
-        if (credential_in_authorization_) continue;
-        break;
       case FieldId::kTracestate:
         if (!ticket_.forward_tracestate) continue;
         break;
       default:
         break;
     }
-    if (field.nominated || Retargets(field.name)) continue;
+    if (field.nominated || StaysBehind(field, credential_in_authorization_)) continue;
     out.append(field.name).append(": ").append(field.value).append(kCrlf);
   }
   const telemetry::TraceContext span = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);

@@ -257,6 +257,7 @@ RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decis
   record.agent = principal.agent;
   record.chain = principal.chain;
   record.session = input.session;
+  record.source = input.source;
   record.door = input.door;
   record.tool = input.tool;
   record.action = input.action;

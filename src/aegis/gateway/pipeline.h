@@ -86,6 +86,8 @@ class Pipeline {
     rego::Value params;  // object in arena(); undefined when a suspended agent's call was not read
     const net::RequestHead* head = nullptr;  // nullptr: not an HTTP call to a tool
     std::string_view session;
+    std::string_view
+        source;  // who called the proxy that asks, as that has verified it; for the record
     bool is_query = false;  // Query's own
   };
   // Decides the call and hands its record over. Then `waiter` is told when the record is durable,

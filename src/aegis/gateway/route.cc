@@ -12,6 +12,30 @@ constexpr std::string_view kDecisions = "/v1/decisions";
 constexpr std::string_view kResult = "/result";
 constexpr std::string_view kData = "/v1/data";
 
+// Why a call of a tool must not have this path; empty: it may.
+std::string_view CheckToolPath(std::string_view path) {
+  // Java servers cut "/pay;x" to "/pay": policy would judge another action than the tool runs.
+  if (path.find(';') == std::string_view::npos && path.find("%3b") == std::string_view::npos &&
+      path.find("%3B") == std::string_view::npos) {
+    return {};
+  }
+  return "a path with ';' means different things to different servers";
+}
+
+// The action in `rest`, which is what is behind the tool, with its '/'.
+void ReadRest(std::string_view rest, std::string* storage, Route* route) {
+  const std::string_view action = rest.empty() ? rest : rest.substr(1, rest.find('/', 1) - 1);
+  if (action.empty()) {
+    route->error = "the path names no action: call /tools/<tool>/<action>";
+    return;
+  }
+  route->rest = rest;
+  route->action = action;
+  if (action.find('%') == std::string_view::npos) return;
+  *storage = net::PercentDecode(action, false).value_or(std::string());
+  route->action = *storage;
+}
+
 }  // namespace
 
 Route FindRoute(std::string_view path, std::string* storage) {
@@ -20,33 +44,15 @@ Route FindRoute(std::string_view path, std::string* storage) {
   route.error = net::CheckGovernedPath(path);
   if (!route.error.empty()) return route;
   if (path.starts_with(kTools)) {
-    // Java servers cut "/pay;x" to "/pay": policy would judge another action than the tool runs.
-    if (path.find(';') != std::string_view::npos || path.find("%3b") != std::string_view::npos ||
-        path.find("%3B") != std::string_view::npos) {
-      route.error = "a path with ';' means different things to different servers";
-      return route;
-    }
+    route.error = CheckToolPath(path);
+    if (!route.error.empty()) return route;
     const std::string_view below = path.substr(kTools.size());
     const size_t slash = below.find('/');
     route.tool = below.substr(0, slash);
     if (route.tool.empty()) return route;
     route.door = Door::kProxy;
-    if (slash == std::string_view::npos) {
-      route.error = "the path names no action: call /tools/<tool>/<action>";
-      return route;
-    }
-    route.rest = below.substr(slash);
-    const std::string_view action = route.rest.substr(1, route.rest.find('/', 1) - 1);
-    if (action.empty()) {
-      route.error = "the path names no action: call /tools/<tool>/<action>";
-      return route;
-    }
-    if (action.find('%') == std::string_view::npos) {
-      route.action = action;
-    } else {
-      *storage = net::PercentDecode(action, false).value_or(std::string());
-      route.action = *storage;
-    }
+    ReadRest(slash == std::string_view::npos ? std::string_view() : below.substr(slash), storage,
+             &route);
     return route;
   }
   if (path.starts_with(kData) && (path.size() == kData.size() || path[kData.size()] == '/')) {
@@ -67,6 +73,22 @@ Route FindRoute(std::string_view path, std::string* storage) {
         path.substr(kDecisions.size() + 1, path.size() - kDecisions.size() - 1 - kResult.size());
     if (route.decision_id.find('/') == std::string_view::npos) route.door = Door::kDecisionResult;
   }
+  return route;
+}
+
+Route FindToolRoute(std::string_view tool, std::string_view prefix, bool action_is_known,
+                    std::string_view path, std::string* storage) {
+  Route route;
+  route.error = net::CheckGovernedPath(path);
+  if (route.error.empty()) route.error = CheckToolPath(path);
+  if (!route.error.empty()) return route;
+  if (!path.starts_with(prefix) || (path.size() > prefix.size() && path[prefix.size()] != '/')) {
+    return route;
+  }
+  route.door = Door::kProxy;
+  route.tool = tool;
+  route.rest = path.substr(prefix.size());
+  if (!action_is_known) ReadRest(route.rest, storage, &route);
   return route;
 }
 

@@ -28,4 +28,10 @@ struct Route {
 // Views are into `path`, and into `storage` when the action or the data path had to be decoded.
 Route FindRoute(std::string_view path, std::string* storage);
 
+// The same of a call whose tool is named otherwise: kProxy, its rest and action being what is
+// below `prefix` ("" or "/a/b"); kNone when the path is not below it. `action_is_known`: the path
+// need not have one.
+Route FindToolRoute(std::string_view tool, std::string_view prefix, bool action_is_known,
+                    std::string_view path, std::string* storage);
+
 }  // namespace aegis::gateway

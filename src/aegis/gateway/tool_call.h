@@ -17,10 +17,15 @@ inline constexpr Refusal kMethodRefusal{
     405, "method_not_allowed",
     "tools are called with GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"};
 
-// Fields that no tool gets, because some servers take a request for another than it says by them:
-// those with '_', which CGI-like ones read as '-' (nginx drops them too), and those that name
-// another path or method. `name`: in lower case.
-bool Retargets(std::string_view name);
+// The decision could not be recorded, so that nothing may be done by it.
+inline constexpr Refusal kUnrecorded{
+    503, "audit_unavailable", "the decision cannot be recorded, so that the call may not go on"};
+
+// Whether no tool gets this field, whoever passes the call on: Aegis's own, the agent's credential,
+// and fields by which some servers take a request for another than it says. Those are the ones with
+// '_', which CGI-like servers read as '-' (nginx drops them too), and those that name another path
+// or method.
+bool StaysBehind(const net::HeaderField& field, bool credential_in_authorization);
 
 // X-Aegis-Session; empty: none. `*refusal` is set when it is too long.
 std::string_view FindSession(const net::RequestHead& head, Refusal* refusal);

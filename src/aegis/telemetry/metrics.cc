@@ -32,6 +32,8 @@ constexpr int64_t kCommit[] = {50 * kMicro,  100 * kMicro, 200 * kMicro, 300 * k
 
 constexpr std::string_view kUpstreamErrorNames[kUpstreamErrorCount] = {"connect", "tls", "timeout",
                                                                        "closed", "protocol"};
+constexpr std::string_view kEnvoyAnswerNames[kEnvoyAnswerCount] = {
+    "allowed", "denied", "unauthenticated", "refused", "unavailable", "cancelled"};
 
 // Writes the lines of one metric family after another.
 class Writer {
@@ -223,6 +225,12 @@ void Metrics::AppendExposition(std::string& out) const {
   for (size_t kind = 0; kind < kUpstreamErrorCount; ++kind) {
     writer.Sample("aegis_upstream_errors_total", Label("kind", kUpstreamErrorNames[kind]),
                   sum([&](const WorkerMetrics& w) { return w.upstream_errors[kind].value(); }));
+  }
+  writer.Family("aegis_envoy_checks_total", "counter",
+                "Authorization requests of Envoy by what it was told.");
+  for (size_t answer = 0; answer < kEnvoyAnswerCount; ++answer) {
+    writer.Sample("aegis_envoy_checks_total", Label("answer", kEnvoyAnswerNames[answer]),
+                  sum([&](const WorkerMetrics& w) { return w.envoy_answers[answer].value(); }));
   }
   writer.Family("aegis_policy_reloads_total", "counter", "Loads of a policy bundle by result.");
   writer.Sample("aegis_policy_reloads_total", "result=\"ok\"", policy_reloads_ok.value());

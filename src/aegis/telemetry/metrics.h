@@ -93,6 +93,17 @@ extern const std::span<const int64_t> kCommitBounds;    // 50 µs to 5 s
 enum class UpstreamError : uint8_t { kConnect, kTls, kTimeout, kClosed, kProtocol };
 inline constexpr size_t kUpstreamErrorCount = 5;
 
+// What Envoy was told of a call that it asked about.
+enum class EnvoyAnswer : uint8_t {
+  kAllowed,
+  kDenied,           // by a decision
+  kUnauthenticated,  // no good token
+  kRefused,          // not decided: the request or the route's configuration is at fault
+  kUnavailable,      // not decided: Aegis is at fault
+  kCancelled,        // nothing: Envoy gave up
+};
+inline constexpr size_t kEnvoyAnswerCount = 6;
+
 // What one worker counts. Aligned so that no two workers share a cache line.
 struct alignas(128) WorkerMetrics {
   // Rows and columns of the decision table: more than decision::Outcome and decision::Reason have.
@@ -106,6 +117,7 @@ struct alignas(128) WorkerMetrics {
     const size_t column = reason < kMaxReasons ? reason : kMaxReasons - 1;
     decisions[row * kMaxReasons + column].Add();
   }
+  void CountEnvoyAnswer(EnvoyAnswer answer) { envoy_answers[static_cast<size_t>(answer)].Add(); }
   void CountUpstreamError(UpstreamError kind) { upstream_errors[static_cast<size_t>(kind)].Add(); }
 
   std::array<Counter, kMaxOutcomes * kMaxReasons> decisions;
@@ -114,6 +126,7 @@ struct alignas(128) WorkerMetrics {
   Gauge requests_in_flight;
   Gauge connections;  // from clients
   std::array<Counter, kUpstreamErrorCount> upstream_errors;
+  std::array<Counter, kEnvoyAnswerCount> envoy_answers;
 };
 
 // What the audit journal says of itself; asked at every scrape.

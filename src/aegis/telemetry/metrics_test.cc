@@ -36,6 +36,9 @@ TEST(MetricsTest, SumsOverWorkers) {
   metrics.worker(1).connections.Add(2);
   metrics.worker(1).connections.Add(-1);
   metrics.worker(1).CountUpstreamError(UpstreamError::kTimeout);
+  metrics.worker(0).CountEnvoyAnswer(EnvoyAnswer::kAllowed);
+  metrics.worker(1).CountEnvoyAnswer(EnvoyAnswer::kAllowed);
+  metrics.worker(1).CountEnvoyAnswer(EnvoyAnswer::kCancelled);
   metrics.policy_reloads_ok.Add();
   const std::string text = Exposition(metrics);
   EXPECT_THAT(text, HasSubstr("aegis_decisions_total{outcome=\"allow\",reason=\"allowed\"} 2\n"));
@@ -43,6 +46,8 @@ TEST(MetricsTest, SumsOverWorkers) {
   EXPECT_THAT(text, Not(HasSubstr("reason=\"no_grant\"} 0")));
   EXPECT_THAT(text, HasSubstr("aegis_connections 4\n"));
   EXPECT_THAT(text, HasSubstr("aegis_upstream_errors_total{kind=\"timeout\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("aegis_envoy_checks_total{answer=\"allowed\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("aegis_envoy_checks_total{answer=\"cancelled\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("aegis_policy_reloads_total{result=\"ok\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("aegis_build_info{version=\"1.2.3 \\\"x\\\"\",revision=\"\"} 1\n"));
 }

@@ -1,0 +1,127 @@
+#include "aegis/gateway/envoy/checked_call.h"
+
+#include "aegis/gateway/route.h"
+#include "aegis/gateway/tool_call.h"
+
+namespace aegis::gateway {
+namespace {
+
+using net::BodyKind;
+using net::FieldId;
+
+constexpr std::string_view kUnread = "unread";
+
+constexpr Refusal kNotHttp{400, "not_http", "only HTTP requests are judged"};
+constexpr Refusal kAmbiguousText{
+    400, "ambiguous_text",
+    "'!' may stand for a byte that Envoy has replaced: let it send bytes (encode_raw_headers and "
+    "pack_as_bytes)"};
+constexpr Refusal kUpgrade{403, "upgrade_not_judged",
+                           "what follows an upgrade of the connection cannot be judged"};
+constexpr Refusal kNoPath{404, "no_such_path",
+                          "the path is not /tools/<tool>/<action>, and Envoy's configuration of "
+                          "the route names no tool"};
+constexpr Refusal kNotBelowPrefix{404, "no_such_path",
+                                  "the path is not below the prefix that Envoy's configuration "
+                                  "of the route gives"};
+constexpr Refusal kBadPrefix{403, "route_misconfigured",
+                             "aegis.prefix must be a path without a '/' at its end, and stands "
+                             "beside aegis.tool only"};
+constexpr Refusal kBadBody{403, "route_misconfigured", "aegis.body must be 'unread' or left out"};
+constexpr Refusal kPartial{413, "partial_body",
+                           "Envoy passed on the beginning of the body only: allow more bytes "
+                           "(max_request_bytes) and no partial messages"};
+constexpr Refusal kMissing{403, "body_missing",
+                           "the request has, or may have, a body that Envoy did not pass on: set "
+                           "with_request_body; a request without a body says so by "
+                           "Content-Length: 0"};
+constexpr Refusal kMismatch{400, "body_mismatch", "the body is not as long as the request says"};
+constexpr Refusal kTooLarge{413, "body_too_large", "the body is larger than the gateway judges"};
+
+// Without a Content-Length, only these are taken to have no body when none is there.
+bool HasNoBodyByNature(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS";
+}
+
+// Whether the body at hand is the one that the tool gets.
+Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head) {
+  const bool seen = request.partial_body == "false";
+  if (!seen && !request.partial_body.empty()) return kPartial;
+  const bool has_length = head.body == BodyKind::kLength;
+  if (!request.body.empty()) {
+    if (has_length && head.content_length != request.body.size()) return kMismatch;
+    // Clients other than Envoy leave the size out.
+    if (request.size > 0 && static_cast<uint64_t>(request.size) != request.body.size()) {
+      return kMismatch;
+    }
+    return {};
+  }
+  if (has_length ? head.content_length > 0 : head.body == BodyKind::kChunked) return kMissing;
+  if (request.size > 0) return kMissing;
+  // Envoy has seen the end of an empty body, or the client said that there is none.
+  if (has_length || seen) return {};
+  return HasNoBodyByNature(head.method) ? Refusal{} : kMissing;
+}
+
+}  // namespace
+
+Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& limits) {
+  if (!request.is_http) return kNotHttp;
+  net::Http1Error error;
+  if (!net::MakeRequestHead(request.method, request.path, request.host, request.headers, limits,
+                            &head, &error)) {
+    return {error.status, error.reason, error.detail};
+  }
+  if (request.path_is_text && request.path.find('!') != std::string_view::npos) {
+    return kAmbiguousText;
+  }
+  const RouteNames& names = request.names;
+  if (!names.body.empty() && names.body != kUnread) return kBadBody;
+  Route route;
+  if (names.tool.empty()) {
+    if (!names.prefix.empty()) return kBadPrefix;
+    route = FindRoute(head.path, &storage_);
+  } else {
+    if (!names.prefix.empty() && (names.prefix.front() != '/' || names.prefix.back() == '/')) {
+      return kBadPrefix;
+    }
+    route = FindToolRoute(names.tool, names.prefix, !names.action.empty(), head.path, &storage_);
+  }
+  if (!route.error.empty()) return {400, "bad_path", route.error};
+  if (route.door != Door::kProxy) return names.tool.empty() ? kNoPath : kNotBelowPrefix;
+  tool = route.tool;
+  action = names.action.empty() ? route.action : names.action;
+  if (!IsToolMethod(head.method)) return kMethodRefusal;
+  if (request.has_other_pseudo_header || head.Find(FieldId::kUpgrade) != nullptr) return kUpgrade;
+  return {};
+}
+
+rego::Value CheckedCall::ReadParams(const CheckRequest& request, size_t max_body_bytes,
+                                    Arena& arena, Refusal* refusal) {
+  if (request.names.body == kUnread) {
+    return BuildParams(BodyType::kNone, {}, head.query, arena, refusal);
+  }
+  *refusal = CheckBody(request, head);
+  if (refusal->status != 0) return {};
+  head.body = request.body.empty() ? BodyKind::kNone : BodyKind::kLength;
+  head.content_length = request.body.size();
+  BodyType type = ClassifyBody(head, refusal);
+  if (refusal->status != 0) return {};
+  if ((type == BodyType::kOpaque || type == BodyType::kUndeclared) &&
+      LookAtBody(request.body) == Looks::kLikeJson) {
+    // Whatever it is declared as, a tool may read it as JSON; so policy must.
+    type = BodyType::kJson;
+  }
+  const bool judged = type == BodyType::kJson || type == BodyType::kForm;
+  if (judged && request.body.size() > max_body_bytes) {
+    *refusal = kTooLarge;
+    return {};
+  }
+  if (judged && request.body_is_text && request.body.find('!') != std::string_view::npos) {
+    *refusal = kAmbiguousText;
+    return {};
+  }
+  return BuildParams(type, request.body, head.query, arena, refusal);
+}
+
+}  // namespace aegis::gateway

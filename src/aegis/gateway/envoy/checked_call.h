@@ -1,0 +1,36 @@
+// The call to a tool that a CheckRequest is about, under the rules of the proxy door: what is
+// refused there is refused here, for the same reasons.
+//
+// Threading: one thread at a time. Lifetime: views point into the message that the CheckRequest was
+// read from, and into the CheckedCall.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "aegis/base/arena.h"
+#include "aegis/gateway/envoy/check_request.h"
+#include "aegis/gateway/options.h"
+#include "aegis/gateway/params.h"
+#include "aegis/net/http1_parser.h"
+#include "aegis/rego/value.h"
+
+namespace aegis::gateway {
+
+struct CheckedCall {
+  net::RequestHead head;  // of the call, its fields in CheckRequest::headers
+  std::string_view tool;
+  std::string_view action;
+
+  // What the head alone says. A refusal of status 0: nothing is wrong with it.
+  Refusal ReadHead(CheckRequest& request, const net::Http1Limits& limits);
+  // The params, in `arena`; undefined, with `*refusal` set, when they cannot be told. Only after
+  // ReadHead.
+  rego::Value ReadParams(const CheckRequest& request, size_t max_body_bytes, Arena& arena,
+                         Refusal* refusal);
+
+ private:
+  std::string storage_;  // of what had to be decoded
+};
+
+}  // namespace aegis::gateway
