@@ -142,10 +142,27 @@ constexpr Type kBundles = {.shape = Shape::kMap,
                            .element = &kBundle,
                            .max_size = 1,
                            .key_word = "tenant"};
+constexpr Key kEnvoyTlsKeys[] = {
+    {"certificate", &kText, "File with the PEM certificate, and those that lead to its root.",
+     true},
+    {"private_key", &kText, "File with the PEM key of the certificate.", true},
+    {"client_ca", &kText,
+     "File with the PEM certificates that an Envoy's must lead to; without it none is asked for."},
+};
+constexpr Type kEnvoyTls = {.shape = Shape::kMap,
+                            .expected = "a map with 'certificate' and 'private_key'",
+                            .keys = kEnvoyTlsKeys};
+constexpr Key kEnvoyKeys[] = {
+    {"address", &kText, "Where Envoys ask by gRPC: host:port or unix:PATH.", true},
+    {"tls", &kEnvoyTls, "TLS; without it HTTP/2 in clear."},
+};
+constexpr Type kEnvoy = {
+    .shape = Shape::kMap, .expected = "a map with 'address'", .keys = kEnvoyKeys};
 constexpr Key kConfigKeys[] = {
     {"services", &kServices, "Servers that are called."},
     {"keys", &kKeys, "Keys that signatures are checked with."},
     {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
+    {"envoy", &kEnvoy, "The door for Envoys: external authorization by gRPC."},
 };
 constexpr Type kConfig = {.shape = Shape::kMap,
                           .expected = "a map of settings",
@@ -194,6 +211,13 @@ class Reader {
                                                "'; the only one is '" + tenant_ + "'");
       }
       config.bundle_source = ReadBundle(*bundle.value);
+    }
+    if (const Node* envoy = root.Find("envoy")) {
+      config.envoy.address = TextOf(envoy, "address");
+      const Node* tls = envoy->Find("tls");
+      config.envoy.certificate_file = TextOf(tls, "certificate");
+      config.envoy.key_file = TextOf(tls, "private_key");
+      config.envoy.client_ca_file = TextOf(tls, "client_ca");
     }
     return config;
   }

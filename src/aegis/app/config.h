@@ -9,6 +9,7 @@
 
 #include "aegis/base/result.h"
 #include "aegis/gateway/bundle_source.h"
+#include "aegis/gateway/options.h"
 #include "aegis/policy/diagnostic.h"
 
 namespace aegis::app {
@@ -16,6 +17,8 @@ namespace aegis::app {
 struct Config {
   // Where the tenant's policy comes from; nothing: the control plane.
   std::optional<gateway::BundleSource> bundle_source;
+  // Where Envoys ask; its address is empty when the file does not say.
+  gateway::EnvoyListener envoy;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at

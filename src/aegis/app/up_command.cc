@@ -37,6 +37,7 @@ struct Flags {
   std::string control = "127.0.0.1:8090";
   std::string admin = "127.0.0.1:9901";
   std::string payments = "127.0.0.1:9400";
+  std::string ext_authz;  // empty: as the configuration says, else nowhere
   std::string config;
   std::string log_file;
   std::string log_level = "info";
@@ -131,8 +132,10 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                            .version = AEGIS_VERSION,
                                                            .logger = &logger,
                                                            .make_compiler = {}}));
+  if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
   AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
                                                       .workers = workers,
+                                                      .envoy = std::move(config.envoy),
                                                       .limits = {},
                                                       .shadow = flags.shadow,
                                                       .producer = kProducer,
@@ -167,7 +170,8 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
   return running.folder->WriteRunInfo({.control = running.control->url(),
                                        .gateway = "http://" + running.gateway->addresses()[0],
                                        .admin = "http://" + running.admin->address(),
-                                       .pid = ::getpid()});
+                                       .pid = ::getpid(),
+                                       .envoy = running.gateway->envoy_address()});
 }
 
 // Lets calls end, then takes the parts down.
@@ -203,15 +207,19 @@ Status RunDemo(const cli::Context& context, const Flags& flags, const Running& r
 
 void PrintBanner(const cli::Context& context, const Flags& flags, const Running& running) {
   if (context.format() == cli::Format::kJson) return;
+  const std::string& envoy = running.gateway->envoy_address();
+  const std::string envoys =
+      envoy.empty() ? std::string() : "  Envoys    " + envoy + "   (external authorization)\n";
   std::printf(
       "\nAegis %s is up%s.\n"
       "  agents    http://%s/tools/<tool>/<action>   (decisions: /v1/decisions)\n"
       "  operators %s/api/v1   (the aegis command finds it through %s)\n"
+      "%s"
       "  health    http://%s/healthz /readyz /metrics\n"
       "Ctrl-C stops it.\n",
       AEGIS_VERSION, flags.shadow ? " in SHADOW mode: nothing is enforced" : "",
       running.gateway->addresses()[0].c_str(), running.control->url().c_str(),
-      context.data_folder.c_str(), running.admin->address().c_str());
+      context.data_folder.c_str(), envoys.c_str(), running.admin->address().c_str());
   std::fflush(stdout);
 }
 
@@ -252,7 +260,11 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
       ->capture_default_str();
   up->add_option("--admin", flags->admin, "Health and metrics, host:port; keep it private")
       ->capture_default_str();
-  up->add_option("--config", flags->config, "aegis.yaml: where the policy comes from")
+  up->add_option("--ext-authz", flags->ext_authz,
+                 "Where Envoys ask (external authorization by gRPC), host:port, usually "
+                 "127.0.0.1:9191, or unix:PATH; default: what aegis.yaml says, else nowhere");
+  up->add_option("--config", flags->config,
+                 "aegis.yaml: where the policy comes from, where Envoys ask")
       ->envname("AEGIS_CONFIG");
   up->add_option("--workers", flags->workers,
                  "Worker threads of the gateway; 0: one for each processor")

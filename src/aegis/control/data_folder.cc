@@ -203,10 +203,11 @@ Result<DataFolder> DataFolder::Open(const std::string& path) {
 }
 
 Status DataFolder::WriteRunInfo(const RunInfo& info) const {
-  const nlohmann::json body = {{"control", info.control},
-                               {"gateway", info.gateway},
-                               {"admin", info.admin},
-                               {"pid", info.pid}};
+  nlohmann::json body = {{"control", info.control},
+                         {"gateway", info.gateway},
+                         {"admin", info.admin},
+                         {"pid", info.pid}};
+  if (!info.envoy.empty()) body["envoy"] = info.envoy;
   return WriteFileAtomic(path_ + "/run.json",
                          body.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
                          0600);

@@ -39,6 +39,7 @@ struct RunInfo {
   std::string gateway;
   std::string admin;
   int64_t pid = 0;
+  std::string envoy = {};  // host:port or unix:PATH; empty: not served
 };
 
 class DataFolder {

@@ -52,6 +52,11 @@ void Exchange::OnHead() {
         "the gateway serves /tools/<tool>/<action>, /v1/decisions and /v1/data/<path>");
   }
   if (!CheckMethod()) return;
+  if (route_.door == Door::kExtAuthz) {
+    asked_head_ = head;
+    asked_head_.path = route_.call_path;
+    if (!CheckEnvoyCall()) return;
+  }
 
   const Pipeline::Credential credential = Pipeline::FindCredential(head);
   credential_in_authorization_ = credential.in_authorization;
@@ -71,20 +76,24 @@ void Exchange::OnHead() {
   if (refusal.status != 0) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
-  if (route_.door == Door::kProxy && (!caller_.agent || caller_.agent->suspended)) {
+  if (is_tool_call() && (!caller_.agent || caller_.agent->suspended)) {
     // Refused whatever it wants: the body is not worth receiving.
     return Judge(route_.tool, route_.action, {}, {});
   }
-  if (route_.door != Door::kProxy && route_.door != Door::kData && type != BodyType::kJson) {
+  if (!is_tool_call() && route_.door != Door::kData && type != BodyType::kJson) {
     return AnswerProblem(415, "json_needed", "send a JSON object as application/json", true);
   }
   state_ = State::kReceiving;
   connection_.CollectBody(type);
 }
 
+const net::RequestHead& Exchange::head() const {
+  return route_.door == Door::kExtAuthz ? asked_head_ : connection_.head();
+}
+
 bool Exchange::CheckMethod() {
   const std::string_view method = connection_.head().method;
-  if (route_.door == Door::kProxy) {
+  if (is_tool_call()) {
     if (IsToolMethod(method)) return true;
     AnswerProblem(kMethodRefusal.status, kMethodRefusal.reason, kMethodRefusal.detail, true);
     return false;
@@ -105,6 +114,7 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
   }
   switch (route_.door) {
     case Door::kProxy:
+    case Door::kExtAuthz:
       return JudgeToolCall(type);
     case Door::kDecision:
       return JudgeDecisionRequest();
@@ -118,16 +128,15 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
 }
 
 void Exchange::JudgeToolCall(BodyType type) {
-  const net::RequestHead& head = connection_.head();
   Refusal refusal;
   // A call that was refused before it was judged has left its values there.
   worker_.pipeline().arena().Reset();
   const rego::Value params =
-      BuildParams(type, body_, head.query, worker_.pipeline().arena(), &refusal);
+      BuildParams(type, body_, head().query, worker_.pipeline().arena(), &refusal);
   if (params.is_undefined()) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
-  const std::string_view session = FindSession(head, &refusal);
+  const std::string_view session = FindSession(head(), &refusal);
   if (refusal.status != 0) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }
@@ -142,8 +151,9 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
   input.action = action;
   input.params = params;
   input.session = session;
-  if (route_.door == Door::kProxy) {
-    input.head = &connection_.head();
+  if (is_tool_call()) {
+    input.head = &head();
+    if (route_.door == Door::kExtAuthz) input.door = decision::Door::kExtAuthz;
   } else {
     input.door = decision::Door::kSdk;
   }
@@ -171,6 +181,7 @@ void Exchange::OnRecorded(bool durable) {
   if (route_.door == Door::kDecision) return AnswerDecision();
   if (route_.door == Door::kData) return AnswerData();
   if (!ticket_.proceeds) return AnswerDenied();
+  if (route_.door == Door::kExtAuthz) return AnswerEnvoy();
   Forward();
 }
 
@@ -280,7 +291,7 @@ void Exchange::OnClientGone() {
   if (state_ == State::kForwarding) {
     relay_.Cancel();
     Settle(relay_.status(), "client_gone");
-  } else if (state_ == State::kRecording && ticket_.proceeds && route_.door == Door::kProxy) {
+  } else if (state_ == State::kRecording && ticket_.proceeds && is_tool_call()) {
     Settle(0, "client_gone");
   }
   End();
@@ -342,6 +353,7 @@ void Exchange::SendOwn(bool close) {
                            problem.token_error.empty() ? problem.reason : problem.token_error,
                            problem.detail, own_headers_, close);
   }
+  if (route_.door == Door::kExtAuthz) PrepareForEnvoy(&own_.problem);
   text_.clear();
   AppendProblem(problem, text_);
   Connection::Answer answer;

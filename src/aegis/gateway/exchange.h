@@ -57,7 +57,15 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void OnRelayFailed(int status, std::string_view reason, std::string_view detail) override;
   void OnRelayAborted(std::string_view reason) override;
 
+  // Of the call that is judged.
+  const net::RequestHead& head() const;
+  // Whether the call is one of a tool, for the proxy door or for Envoy.
+  bool is_tool_call() const {
+    return route_.door == Door::kProxy || route_.door == Door::kExtAuthz;
+  }
   bool CheckMethod();
+  // Whether Envoy asks about a call that can be judged, with all of its body.
+  bool CheckEnvoyCall();
   void Judge(std::string_view tool, std::string_view action, rego::Value params,
              std::string_view session);
   // After `pending_` was set by the pipeline.
@@ -76,10 +84,12 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void BuildDecisionHeaders();
   void AnswerDenied();
   void AnswerDecision();
+  void AnswerEnvoy();
   void AnswerUnauthenticated(const Error& error);  // without a decision
   void AnswerProblem(int status, std::string_view reason, std::string_view detail,
                      bool close = false);
   void SendOwn(bool close);
+  void PrepareForEnvoy(Problem* problem);
   void Settle(int status, std::string_view error);
   void End();
   void StopWaiting();
@@ -101,6 +111,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   std::string decision_headers_;
   OwnAnswer own_;
   std::string own_headers_;
+  net::RequestHead asked_head_;  // kExtAuthz: the request's, with the path of the call
   std::string upstream_head_;
   std::string text_;  // bodies of own answers
   // What a data request asked for.

@@ -4,6 +4,8 @@
 #include <thread>
 
 #include "aegis/gateway/worker.h"
+#include "aegis/net/tls_server.h"
+#include "aegis/net/unix_socket.h"
 
 namespace aegis::gateway {
 namespace {
@@ -51,6 +53,7 @@ Status Gateway::Bind() {
   options.pipeline.shadow = options_.shadow;
   options.pipeline.producer = options_.producer;
   options.pipeline.clock = options_.clock;
+  options.serving = [this] { return NotReadyBecause().empty(); };
   for (size_t i = 0; i < options_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(
         options, *options_.journal, options_.metrics->worker(i), issued_, *options_.logger));
@@ -68,6 +71,37 @@ Status Gateway::Bind() {
     addresses_.push_back(address.ToString());
     if (port_ == 0) port_ = address.port();
   }
+  return options_.envoy.address.empty() ? Ok() : BindEnvoy();
+}
+
+Status Gateway::BindEnvoy() {
+  const EnvoyListener& envoy = options_.envoy;
+  std::shared_ptr<const net::TlsServerContext> tls;
+  if (!envoy.certificate_file.empty()) {
+    AEGIS_TRY(tls, net::TlsServerContext::Make({.certificate_file = envoy.certificate_file,
+                                                .key_file = envoy.key_file,
+                                                .client_ca_file = envoy.client_ca_file,
+                                                .protocols = {"h2"}}));
+  }
+  constexpr std::string_view kUnix = "unix:";
+  if (envoy.address.starts_with(kUnix)) {
+    AEGIS_TRY(FileDescriptor first, net::ListenUnix(envoy.address.substr(kUnix.size())));
+    for (size_t i = 1; i < workers_.size(); ++i) {
+      AEGIS_TRY(FileDescriptor fd, net::Duplicate(first));
+      workers_[i]->ListenEnvoy(std::move(fd), tls);
+    }
+    workers_[0]->ListenEnvoy(std::move(first), tls);
+    envoy_address_ = envoy.address;
+    return Ok();
+  }
+  AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(envoy.address));
+  if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
+    if (i == 0) address = net::LocalAddress(fd.get());
+    workers_[i]->ListenEnvoy(std::move(fd), tls);
+  }
+  envoy_address_ = address.ToString();
   return Ok();
 }
 

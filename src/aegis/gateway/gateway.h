@@ -34,6 +34,7 @@ class Gateway {
   struct Options {
     std::vector<std::string> addresses = {"127.0.0.1:8080"};  // host:port; port 0 takes a free one
     size_t workers = 1;
+    EnvoyListener envoy;
     Limits limits;
     bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
     std::string producer;  // of the records, as the journal's
@@ -43,7 +44,7 @@ class Gateway {
     const Clock* clock = nullptr;           // nullptr: the system's
   };
   // Binds and begins to serve; without a State every call is refused (503).
-  // Errors: bad_address, address_in_use, io_error.
+  // Errors: bad_address, address_in_use, io_error, tls_setup.
   static Result<std::unique_ptr<Gateway>> Start(Options options);
   ~Gateway();
 
@@ -53,6 +54,8 @@ class Gateway {
 
   // As bound, e.g. "127.0.0.1:41234"; in the order of Options::addresses.
   const std::vector<std::string>& addresses() const { return addresses_; }
+  // Where Envoys are served, as bound, or "unix:PATH"; empty: nowhere.
+  const std::string& envoy_address() const { return envoy_address_; }
   uint16_t port() const { return port_; }  // of the first address
 
   // Why calls are not decided as they should be; empty: ready.
@@ -69,11 +72,13 @@ class Gateway {
  private:
   explicit Gateway(Options options);
   Status Bind();
+  Status BindEnvoy();
 
   Options options_;
   IssuedDecisions issued_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::string> addresses_;
+  std::string envoy_address_;
   uint16_t port_ = 0;
   bool draining_ = false;  // guarded by mutex_
   mutable std::mutex mutex_;

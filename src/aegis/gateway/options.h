@@ -26,4 +26,12 @@ struct Limits {
   int upstream_keep_alive_ms = 60'000;
 };
 
+// Where Envoys ask by gRPC. Files are PEM.
+struct EnvoyListener {
+  std::string address;           // host:port or unix:PATH; empty: nowhere
+  std::string certificate_file;  // with key_file; empty: HTTP/2 in clear
+  std::string key_file;
+  std::string client_ca_file;  // then each Envoy must show a certificate that leads to one of it
+};
+
 }  // namespace aegis::gateway

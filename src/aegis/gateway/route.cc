@@ -11,6 +11,8 @@ constexpr std::string_view kTools = "/tools/";
 constexpr std::string_view kDecisions = "/v1/decisions";
 constexpr std::string_view kResult = "/result";
 constexpr std::string_view kData = "/v1/data";
+constexpr std::string_view kExtAuthz = "/v1/ext_authz/";
+constexpr std::string_view kExtAuthzFor = "/v1/ext_authz_for/";
 
 // Why a call of a tool must not have this path; empty: it may.
 std::string_view CheckToolPath(std::string_view path) {
@@ -53,6 +55,22 @@ Route FindRoute(std::string_view path, std::string* storage) {
     route.door = Door::kProxy;
     ReadRest(slash == std::string_view::npos ? std::string_view() : below.substr(slash), storage,
              &route);
+    return route;
+  }
+  if (path.starts_with(kExtAuthz)) {
+    const std::string_view call_path = path.substr(kExtAuthz.size() - 1);
+    route = FindRoute(call_path, storage);
+    route.door = route.door == Door::kProxy ? Door::kExtAuthz : Door::kNone;
+    route.call_path = call_path;
+    return route;
+  }
+  if (path.starts_with(kExtAuthzFor)) {
+    const std::string_view named = path.substr(kExtAuthzFor.size());
+    const size_t slash = named.find('/');
+    if (slash == 0 || slash == std::string_view::npos) return route;
+    route = FindToolRoute(named.substr(0, slash), {}, false, named.substr(slash), storage);
+    route.door = Door::kExtAuthz;
+    route.call_path = route.rest;
     return route;
   }
   if (path.starts_with(kData) && (path.size() == kData.size() || path[kData.size()] == '/')) {

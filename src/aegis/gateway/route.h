@@ -13,6 +13,7 @@ enum class Door : uint8_t {
   kDecision,        // /v1/decisions
   kDecisionResult,  // /v1/decisions/<id>/result
   kData,            // /v1/data[/<path>], as OPA's
+  kExtAuthz,        // /v1/ext_authz/<path of a call>, as Envoy's http_service asks
 };
 
 struct Route {
@@ -22,9 +23,13 @@ struct Route {
   std::string_view action;       // kProxy: first segment of the rest, percent-decoded
   std::string_view decision_id;  // kDecisionResult
   std::string_view data_path;    // kData: "aegis/decision", percent-decoded
+  std::string_view call_path;    // kExtAuthz: that of the call that is asked about
   std::string_view error;        // why the path is refused (400); static; empty: it is fine
 };
 
+// Envoy asks with the call's path behind a prefix of its configuration: /v1/ext_authz, or
+// /v1/ext_authz_for/<tool> where that path does not name the tool.
+//
 // Views are into `path`, and into `storage` when the action or the data path had to be decoded.
 Route FindRoute(std::string_view path, std::string* storage);
 

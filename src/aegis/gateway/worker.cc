@@ -12,7 +12,8 @@ Worker::Worker(const Options& options, audit::Journal& journal, telemetry::Worke
       issued_(issued),
       graveyard_(loop_),
       recorder_(loop_, journal),
-      pipeline_(options.pipeline, recorder_, metrics) {
+      pipeline_(options.pipeline, recorder_, metrics),
+      envoy_timer_([](void* self) { static_cast<Worker*>(self)->CountEnvoyConnections(); }, this) {
   recorder_.set_on_idle([](void* self) { static_cast<Worker*>(self)->StopWhenQuiet(); }, this);
 }
 
@@ -22,6 +23,18 @@ void Worker::Listen(FileDescriptor listening) {
   acceptors_.push_back(std::make_unique<net::Acceptor>(
       loop_, std::move(listening),
       [this](FileDescriptor socket, const net::SocketAddress&) { Accept(std::move(socket)); }));
+}
+
+void Worker::ListenEnvoy(FileDescriptor listening,
+                         std::shared_ptr<const net::TlsServerContext> tls) {
+  if (!envoy_) {
+    EnvoyDoor::Options options;
+    options.limits = options_.limits;
+    options.max_connections = options_.max_connections;
+    options.serving = options_.serving;
+    envoy_ = std::make_unique<EnvoyDoor>(options, loop_, pipeline_, metrics_, logger_);
+  }
+  envoy_->Listen(std::move(listening), std::move(tls));
 }
 
 void Worker::Start() {
@@ -108,7 +121,17 @@ void Worker::BeginDrain() {
     for (auto& acceptor : acceptors_) acceptor->Close();
     // Closing takes a connection out of the list and another into its place.
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
+    if (!envoy_) return;
+    envoy_->BeginDrain();
+    CountEnvoyConnections();
   });
+}
+
+void Worker::CountEnvoyConnections() {
+  const size_t count = envoy_->connection_count();
+  envoy_connections_.store(count, std::memory_order_relaxed);
+  constexpr int kAgainMs = 50;
+  if (count > 0 && !stopping_) envoy_timer_.Arm(loop_, kAgainMs);
 }
 
 void Worker::Stop() {
@@ -124,6 +147,7 @@ void Worker::StopOnLoop() {
   draining_ = true;
   for (auto& acceptor : acceptors_) acceptor->Close();
   while (!connections_.empty()) connections_.back()->Close();
+  if (envoy_) envoy_->Close();
   for (auto& [key, pool] : pools_) pool->Retire();
   StopWhenQuiet();
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "aegis/audit/journal.h"
 #include "aegis/gateway/buffer.h"
 #include "aegis/gateway/connection.h"
+#include "aegis/gateway/envoy/envoy_door.h"
 #include "aegis/gateway/graveyard.h"
 #include "aegis/gateway/issued_decisions.h"
 #include "aegis/gateway/options.h"
@@ -31,6 +33,7 @@ class Worker {
     Limits limits;
     size_t max_connections = 4096;  // of this worker
     Pipeline::Options pipeline;
+    std::function<bool()> serving;  // what the health service says; any thread
   };
   Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
          IssuedDecisions& issued, telemetry::Logger& logger);
@@ -38,11 +41,17 @@ class Worker {
 
   // Before Start.
   void Listen(FileDescriptor listening);
+  // For Envoys, by gRPC. `tls`: nullptr for HTTP/2 in clear.
+  void ListenEnvoy(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls);
   void Start();
   // Any thread.
   void SetState(std::shared_ptr<const State> state);
   void BeginDrain();  // no new connections; the others are closed after their current answer
-  size_t connection_count() const { return connection_count_.load(std::memory_order_relaxed); }
+  // Those of Envoys are counted while draining only.
+  size_t connection_count() const {
+    return connection_count_.load(std::memory_order_relaxed) +
+           envoy_connections_.load(std::memory_order_relaxed);
+  }
   uint64_t record_failures() const { return recorder_.failures(); }
   // Closes all connections, waits until the journal has reported every record, and joins the
   // thread.
@@ -68,6 +77,7 @@ class Worker {
  private:
   void Accept(FileDescriptor socket);
   void DropUnusedPools();
+  void CountEnvoyConnections();
   void StopOnLoop();
   void StopWhenQuiet();
 
@@ -84,6 +94,9 @@ class Worker {
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::atomic<size_t> connection_count_{0};
+  std::unique_ptr<EnvoyDoor> envoy_;  // nullptr: not served
+  std::atomic<size_t> envoy_connections_{0};
+  net::Timer envoy_timer_;  // while draining
   bool draining_ = false;
   bool stopping_ = false;
   size_t buffered_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "aegis/base/protobuf_wire.h"
+#include "aegis/gateway/envoy/checked_call.h"
 
 namespace aegis::gateway {
 namespace {
@@ -25,7 +26,6 @@ constexpr Refusal kNamesDiffer{
     403, "route_misconfigured",
     "context_extensions and metadata of the route give an aegis name different values"};
 
-constexpr std::string_view kPartialBodyField = "x-envoy-auth-partial-body";
 constexpr std::string_view kNamespace = "aegis";
 constexpr std::string_view kNamePrefix = "aegis.";
 constexpr size_t kMaxNameBytes = 256;

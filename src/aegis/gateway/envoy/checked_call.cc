@@ -16,8 +16,6 @@ constexpr Refusal kAmbiguousText{
     400, "ambiguous_text",
     "'!' may stand for a byte that Envoy has replaced: let it send bytes (encode_raw_headers and "
     "pack_as_bytes)"};
-constexpr Refusal kUpgrade{403, "upgrade_not_judged",
-                           "what follows an upgrade of the connection cannot be judged"};
 constexpr Refusal kNoPath{404, "no_such_path",
                           "the path is not /tools/<tool>/<action>, and Envoy's configuration of "
                           "the route names no tool"};
@@ -28,25 +26,13 @@ constexpr Refusal kBadPrefix{403, "route_misconfigured",
                              "aegis.prefix must be a path without a '/' at its end, and stands "
                              "beside aegis.tool only"};
 constexpr Refusal kBadBody{403, "route_misconfigured", "aegis.body must be 'unread' or left out"};
-constexpr Refusal kPartial{413, "partial_body",
-                           "Envoy passed on the beginning of the body only: allow more bytes "
-                           "(max_request_bytes) and no partial messages"};
-constexpr Refusal kMissing{403, "body_missing",
-                           "the request has, or may have, a body that Envoy did not pass on: set "
-                           "with_request_body; a request without a body says so by "
-                           "Content-Length: 0"};
 constexpr Refusal kMismatch{400, "body_mismatch", "the body is not as long as the request says"};
 constexpr Refusal kTooLarge{413, "body_too_large", "the body is larger than the gateway judges"};
-
-// Without a Content-Length, only these are taken to have no body when none is there.
-bool HasNoBodyByNature(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS";
-}
 
 // Whether the body at hand is the one that the tool gets.
 Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head) {
   const bool seen = request.partial_body == "false";
-  if (!seen && !request.partial_body.empty()) return kPartial;
+  if (!seen && !request.partial_body.empty()) return kPartialBody;
   const bool has_length = head.body == BodyKind::kLength;
   if (!request.body.empty()) {
     if (has_length && head.content_length != request.body.size()) return kMismatch;
@@ -56,14 +42,18 @@ Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head) {
     }
     return {};
   }
-  if (has_length ? head.content_length > 0 : head.body == BodyKind::kChunked) return kMissing;
-  if (request.size > 0) return kMissing;
+  if (has_length ? head.content_length > 0 : head.body == BodyKind::kChunked) return kBodyMissing;
+  if (request.size > 0) return kBodyMissing;
   // Envoy has seen the end of an empty body, or the client said that there is none.
   if (has_length || seen) return {};
-  return HasNoBodyByNature(head.method) ? Refusal{} : kMissing;
+  return HasNoBodyByNature(head.method) ? Refusal{} : kBodyMissing;
 }
 
 }  // namespace
+
+bool HasNoBodyByNature(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "DELETE" || method == "OPTIONS";
+}
 
 Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& limits) {
   if (!request.is_http) return kNotHttp;
@@ -92,7 +82,8 @@ Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& lim
   tool = route.tool;
   action = names.action.empty() ? route.action : names.action;
   if (!IsToolMethod(head.method)) return kMethodRefusal;
-  if (request.has_other_pseudo_header || head.Find(FieldId::kUpgrade) != nullptr) return kUpgrade;
+  if (request.has_other_pseudo_header || head.Find(FieldId::kUpgrade) != nullptr)
+    return kUpgradeNotJudged;
   return {};
 }
 

@@ -17,6 +17,24 @@
 
 namespace aegis::gateway {
 
+// What Envoy says of the body that it passes on: "false" if that is whole, "true" if not. It takes
+// this field from no client.
+inline constexpr std::string_view kPartialBodyField = "x-envoy-auth-partial-body";
+
+inline constexpr Refusal kPartialBody{
+    413, "partial_body",
+    "Envoy passed on the beginning of the body only: allow more bytes (max_request_bytes) and no "
+    "partial messages"};
+inline constexpr Refusal kBodyMissing{
+    403, "body_missing",
+    "the request has, or may have, a body that Envoy did not pass on: set with_request_body; a "
+    "request without a body says so by Content-Length: 0"};
+inline constexpr Refusal kUpgradeNotJudged{
+    403, "upgrade_not_judged", "what follows an upgrade of the connection cannot be judged"};
+
+// Without a Content-Length, only these are taken to have no body when none is there.
+bool HasNoBodyByNature(std::string_view method);
+
 struct CheckedCall {
   net::RequestHead head;  // of the call, its fields in CheckRequest::headers
   std::string_view tool;

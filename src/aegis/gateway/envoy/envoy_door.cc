@@ -1,0 +1,40 @@
+#include "aegis/gateway/envoy/envoy_door.h"
+
+#include <algorithm>
+#include <string>
+
+namespace aegis::gateway {
+namespace {
+
+// Beside the body that is judged, a message has the head, certificates and metadata; and bodies
+// that pass unread may be larger.
+constexpr size_t kLeastMessageBytes = size_t{4} << 20;
+constexpr size_t kBesideBody = size_t{1} << 20;
+
+grpc::Server::Options ServerOptions(const EnvoyDoor::Options& options) {
+  grpc::Server::Options out;
+  out.connections.max_connections = options.max_connections;
+  out.max_message_bytes = std::max(kLeastMessageBytes, options.limits.max_body_bytes + kBesideBody);
+  out.max_buffered_bytes = options.limits.max_buffered_bytes;
+  return out;
+}
+
+}  // namespace
+
+EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pipeline,
+                     telemetry::WorkerMetrics& metrics, telemetry::Logger& logger)
+    : options_(options),
+      ext_authz_(pipeline, options_.limits, metrics, logger),
+      health_(loop, options_.serving),
+      server_(loop, ServerOptions(options_)) {
+  server_.AddService(std::string(ExtAuthzService::kName), &ext_authz_);
+  server_.AddService(std::string(grpc::HealthService::kName), &health_);
+  health_.AddName(std::string(ExtAuthzService::kName));
+}
+
+void EnvoyDoor::BeginDrain() {
+  health_.Shutdown();
+  server_.BeginDrain();
+}
+
+}  // namespace aegis::gateway
