@@ -13,11 +13,11 @@ from support.aegis_process import Aegis, request
 class RunningAegis:
     """`aegis up` with the corpus of `size` published and every tool at `tool_port`."""
 
-    def __init__(self, work: pathlib.Path, size: corpus.Size, tool_port: int):
-        self.work, self.size, self.tool_port = work, size, tool_port
+    def __init__(self, work: pathlib.Path, size: corpus.Size, tool_port: int, *flags: str):
+        self.work, self.size, self.tool_port, self.flags = work, size, tool_port, flags
 
     def __enter__(self):
-        self.aegis = Aegis(self.work / "data", "--workers", "1")
+        self.aegis = Aegis(self.work / "data", "--workers", "1", *self.flags)
         with harness.pinned(harness.TARGET_CPU):
             self.aegis.start()
         try:

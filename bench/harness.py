@@ -202,11 +202,12 @@ class Nginx:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def run_load(port, requests, *, connections=1, seconds=5.0, warmup=1.0, rate=0.0, may_fail=False):
+def run_load(port, requests, *, mode="run", connections=1, seconds=5.0, warmup=1.0, rate=0.0,
+             flags=(), may_fail=False):  # fmt: skip
     """One load run; raises BenchError when an answer was wrong or missing (unless `may_fail`)."""
     command = [
-        LOADGEN, "run", "--port", port, "--requests", requests, "--connections", connections,
-        "--seconds", seconds, "--warmup", warmup, "--rate", rate, "--cpu", GENERATOR_CPU,
+        LOADGEN, mode, "--port", port, "--requests", requests, "--connections", connections,
+        "--seconds", seconds, "--warmup", warmup, "--rate", rate, "--cpu", GENERATOR_CPU, *flags,
     ]  # fmt: skip
     process = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True)
     if not process.stdout:

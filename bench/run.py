@@ -1,6 +1,7 @@
 """Runs the benchmarks and writes bench/results/<date>-<name>.json. See bench/README.md.
 
-bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [memory] [reload]     (default: all)
+bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [ext_authz] [memory] [reload]
+(default: all)
 """
 
 import argparse
@@ -10,13 +11,14 @@ import sys
 import tempfile
 
 import harness
-from scenarios import engine, inproc, memory, proxy, reload, scaling
+from scenarios import engine, ext_authz, inproc, memory, proxy, reload, scaling
 
 SCENARIOS = {
     "inproc": inproc.run,
     "engine": engine.run,
     "scaling": scaling.run,
     "proxy": proxy.run,
+    "ext_authz": ext_authz.run,
     "memory": memory.run,
     "reload": reload.run,
 }
