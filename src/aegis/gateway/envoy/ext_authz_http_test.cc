@@ -25,7 +25,7 @@ class ExtAuthzHttpTest : public ::testing::Test {
   }
   // "403 condition_failed", or "200".
   std::string Outcome(const std::string& answer) {
-    const std::string status = std::to_string(StatusOf(answer));
+    std::string status = std::to_string(StatusOf(answer));
     const size_t at = answer.find("\"reason\":\"");
     if (at == std::string::npos) return status;
     return status + " " + answer.substr(at + 10, answer.find('"', at + 10) - at - 10);
