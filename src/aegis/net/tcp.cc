@@ -37,6 +37,32 @@ std::string SocketAddress::ToString() const {
   return std::string(text) + ":" + std::to_string(port());
 }
 
+std::string CanonicalIp(std::string_view text) {
+  char address[INET6_ADDRSTRLEN] = "";
+  if (text.size() >= sizeof address || text.find('\0') != std::string_view::npos) return {};
+  text.copy(address, text.size());
+  in6_addr v6{};
+  in_addr v4{};
+  if (::inet_pton(AF_INET6, address, &v6) == 1) {
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) {
+      ::inet_ntop(AF_INET6, &v6, address, sizeof address);
+      return address;
+    }
+    std::memcpy(&v4, &v6.s6_addr[12], sizeof v4);
+  } else if (::inet_pton(AF_INET, address, &v4) != 1) {
+    return {};
+  }
+  ::inet_ntop(AF_INET, &v4, address, sizeof address);
+  return address;
+}
+
+std::string IpOfAddress(std::string_view address) {
+  if (address.starts_with('[')) return CanonicalIp(address.substr(1, address.find(']') - 1));
+  // One colon: a port follows; more: IPv6 alone.
+  const size_t colon = address.find(':');
+  return CanonicalIp(colon == address.rfind(':') ? address.substr(0, colon) : address);
+}
+
 Result<SocketAddress> ResolveAddress(const std::string& address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon + 1 == address.size() ||

@@ -28,6 +28,12 @@ struct SocketAddress {
 // Errors: bad_address (malformed, or the name is unknown).
 Result<SocketAddress> ResolveAddress(const std::string& address);
 
+// An IP address (without brackets and port) in the one way that inet_ntop writes it; IPv4 in IPv6
+// ("::ffff:10.0.0.1") as IPv4. Empty: it is none.
+std::string CanonicalIp(std::string_view text);
+// The same of an address with its port, as ToString writes it; the port may be missing.
+std::string IpOfAddress(std::string_view address);
+
 // A listening socket that does not block, with SO_REUSEADDR, and SO_REUSEPORT if asked for.
 // Errors: address_in_use, io_error.
 Result<FileDescriptor> ListenTcp(const SocketAddress& address, bool reuse_port);
