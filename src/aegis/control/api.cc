@@ -90,6 +90,14 @@ net::HttpResponse Api::Handle(Endpoint endpoint, const ApiCall& call) {
       return GetAgent(call);
     case Endpoint::kChangeAgent:
       return ChangeAgent(call);
+    case Endpoint::kListUnknownAgents:
+      return ListUnknownAgents(call);
+    case Endpoint::kListBlocks:
+      return ListBlocks(call);
+    case Endpoint::kAddBlock:
+      return AddBlock(call);
+    case Endpoint::kRemoveBlock:
+      return RemoveBlock(call);
     case Endpoint::kIssueToken:
       return IssueToken(call);
     case Endpoint::kRevokeToken:
@@ -112,6 +120,8 @@ net::HttpResponse Api::Handle(Endpoint endpoint, const ApiCall& call) {
       return ListOperations(call);
     case Endpoint::kGetStatus:
       return GetStatus(call);
+    case Endpoint::kReportUnknownAgents:
+      return ReportUnknownAgents(call);
     case Endpoint::kGetBundle:
     case Endpoint::kGetSettings:
     case Endpoint::kGetJwks:

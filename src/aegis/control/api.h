@@ -65,6 +65,11 @@ class Api {
   net::HttpResponse RegisterAgent(const ApiCall& call);
   net::HttpResponse GetAgent(const ApiCall& call);
   net::HttpResponse ChangeAgent(const ApiCall& call);
+  net::HttpResponse ListUnknownAgents(const ApiCall& call);
+  net::HttpResponse ReportUnknownAgents(const ApiCall& call);
+  net::HttpResponse ListBlocks(const ApiCall& call);
+  net::HttpResponse AddBlock(const ApiCall& call);
+  net::HttpResponse RemoveBlock(const ApiCall& call);
   net::HttpResponse IssueToken(const ApiCall& call);
   net::HttpResponse RevokeToken(const ApiCall& call);
   net::HttpResponse ListTools(const ApiCall& call);

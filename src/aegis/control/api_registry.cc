@@ -56,8 +56,14 @@ net::HttpResponse Api::RegisterAgent(const ApiCall& call) {
   std::vector<FieldError> errors;
   ObjectReader reader(*body, "", errors);
   const auto name = reader.Text("name");
+  const auto adopts = reader.OptionalText("adopts");
   const json* labels_json = reader.OptionalObject("labels", kMaxLabels);
   reader.Finish();
+  if (adopts) {
+    if (std::string problem = CheckCallerName(*adopts); !problem.empty()) {
+      reader.AddError("adopts", problem);
+    }
+  }
   if (name) {
     if (std::string problem = CheckEntityName(*name); !problem.empty()) {
       reader.AddError("name", problem);
@@ -67,10 +73,12 @@ net::HttpResponse Api::RegisterAgent(const ApiCall& call) {
   if (labels_json) labels = ReadLabels(*labels_json, "/labels", errors);
   if (!errors.empty()) return InvalidBody(errors);
 
+  const store::TenantKey& tenant = call.caller.tenant;
   const auto agent =
-      parts_.repository.AddAgent(call.caller.tenant, *name, labels, OperatorOf(call));
+      adopts ? parts_.repository.AdoptAgent(tenant, *adopts, *name, labels, OperatorOf(call))
+             : parts_.repository.AddAgent(tenant, *name, labels, OperatorOf(call));
   if (!agent) return ProblemAnswer(agent.error());
-  DocumentOf(call.caller.tenant).Set(*agent);
+  DocumentOf(tenant).Set(*agent);
   net::HttpResponse response = AgentAnswer(201, *agent);
   response.headers.Set("Location", "/api/v1/agents/" + agent->name);
   return AfterSettingsChange(call, std::move(response));

@@ -249,7 +249,7 @@ void ControlPlane::Impl::Handle(net::HttpRequest request, net::Responder respond
                                                               {"status", response.status},
                                                               {"request_id", request_id},
                                                               {"answer", response.body}});
-        } else if (route.method != "GET") {
+        } else if (route.method != "GET" && route.access != Access::kGateway) {
           log().Info("control API", {{"method", route.method},
                                      {"path", route.path},
                                      {"status", response.status},

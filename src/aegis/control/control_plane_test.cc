@@ -183,12 +183,14 @@ TEST_F(ControlPlaneTest, APublishWakesThoseWhoWaitAtOnce) {
 TEST_F(ControlPlaneTest, SettingsTellGatewaysOfAgentsToolsAndRevocations) {
   auto settings = GatewayGet("/v1/gateway/settings");
   EXPECT_EQ(settings.status, 200);
-  EXPECT_EQ(Json(settings), json({{"org", "default"},
-                                  {"tenant", "default"},
-                                  {"revision", 0},
-                                  {"tools", json::array()},
-                                  {"agents", json::array()},
-                                  {"revoked", {{"epoch", 0}, {"jtis", json::array()}}}}));
+  EXPECT_EQ(Json(settings),
+            json({{"org", "default"},
+                  {"tenant", "default"},
+                  {"revision", 0},
+                  {"tools", json::array()},
+                  {"agents", json::array()},
+                  {"blocked", {{"names", json::array()}, {"sources", json::array()}}},
+                  {"revoked", {{"epoch", 0}, {"jtis", json::array()}}}}));
   Post("/api/v1/agents", {{"name", "finance"}, {"labels", {{"team", "money"}}}});
   Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://h:1"}});
   Post("/api/v1/tokens/revoke", {{"jti", "token-1"}});
@@ -215,6 +217,50 @@ TEST_F(ControlPlaneTest, ASuspensionWakesThoseWhoWait) {
   EXPECT_EQ(Post("/api/v1/agents/finance", {{"status", "suspended"}}).status, 200);
   gateway.join();
   EXPECT_EQ(Json(woken)["agents"][0]["status"], "suspended");
+}
+
+TEST_F(ControlPlaneTest, UnknownAgentsAreListedAdoptedAndBlocked) {
+  const auto report = [&](std::vector<json> seen) {
+    return GatewayPost("/v1/gateway/unknown-agents", {{"seen", std::move(seen)}});
+  };
+  EXPECT_EQ(report({Sighting("10.0.0.1", "curl/8.0", 3), Sighting("10.0.0.2", "evil")}).status,
+            200);
+  EXPECT_EQ(report({Sighting("10.0.0.1", "curl/8.0", 4)}).status, 200);
+  const json first = Json(Get("/api/v1/unknown-agents?limit=1"));
+  EXPECT_EQ(first["items"][0], json({{"source", "10.0.0.1"},
+                                     {"name", "curl/8.0"},
+                                     {"target", "payments"},
+                                     {"reason", "agent_unknown"},
+                                     {"count", 7},
+                                     {"first_seen", "1970-01-01T00:00:01.000Z"},
+                                     {"last_seen", "1970-01-01T00:00:02.000Z"}}));
+  const json second =
+      Json(Get("/api/v1/unknown-agents?limit=1&cursor=" + first["next_cursor"].get<std::string>()));
+  EXPECT_EQ(second["items"][0]["name"], "evil");
+  EXPECT_TRUE(second["next_cursor"].is_null());
+
+  const auto adopted = Post("/api/v1/agents", {{"name", "script"}, {"adopts", "curl/8.0"}});
+  EXPECT_EQ(adopted.status, 201);
+  EXPECT_EQ(Json(adopted)["name"], "script");
+  const std::string etag(GatewayGet("/v1/gateway/settings").headers.Get("ETag"));
+  EXPECT_EQ(Json(Post("/api/v1/blocks", {{"source", "::ffff:10.0.0.2"}}))["source"], "10.0.0.2");
+  EXPECT_EQ(Post("/api/v1/blocks", {{"name", "evil"}}).status, 200);
+  EXPECT_TRUE(Json(Get("/api/v1/unknown-agents"))["items"].empty());
+  const auto settings = GatewayGet("/v1/gateway/settings?wait=60", {{"If-None-Match", etag}});
+  EXPECT_EQ(Json(settings)["blocked"], json({{"names", {"evil"}}, {"sources", {"10.0.0.2"}}}));
+  EXPECT_EQ(Json(Post("/api/v1/agents", {{"name", "evil"}}))["reason"], "name_blocked");
+
+  Restart();
+  EXPECT_EQ(GatewayGet("/v1/gateway/settings").body, settings.body);
+  const json blocks = Json(Get("/api/v1/blocks"))["items"];
+  ASSERT_EQ(blocks.size(), 2u);
+  EXPECT_EQ(blocks[1]["source"], "10.0.0.2");
+  EXPECT_EQ(Post("/api/v1/blocks/remove", {{"source", "10.0.0.2"}}).status, 200);
+  EXPECT_EQ(Post("/api/v1/blocks/remove", {{"name", "evil"}}).status, 200);
+  EXPECT_EQ(Json(GatewayGet("/v1/gateway/settings"))["blocked"],
+            json({{"names", json::array()}, {"sources", json::array()}}));
+  EXPECT_EQ(Post("/api/v1/agents", {{"name", "evil"}}).status, 201);
+  EXPECT_EQ(Json(Get("/api/v1/operations?limit=2"))["items"][1]["action"], "caller.unblock");
 }
 
 TEST_F(ControlPlaneTest, EveryChangeIsInTheOperationsList) {
@@ -342,7 +388,7 @@ TEST_F(ControlPlaneTest, StatusIsTrue) {
   EXPECT_EQ(status["agents"], 1);
   EXPECT_EQ(status["tools"], 0);
   EXPECT_TRUE(status["policy"].is_null());
-  EXPECT_EQ(status["schema_version"], 1);
+  EXPECT_EQ(status["schema_version"], 2);
 }
 
 }  // namespace

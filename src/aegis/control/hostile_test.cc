@@ -70,6 +70,7 @@ TEST_F(ControlPlaneTest, HostileRequests) {
   ASSERT_EQ(Post("/api/v1/tools", {{"name", "stripe"}, {"base_url", "http://h"}}).status, 201);
   const std::string agents = "/api/v1/agents", tools = "/api/v1/tools",
                     policies = "/api/v1/policies";
+  const std::string blocks = "/api/v1/blocks";
   const std::string tokens = "/api/v1/agents/finance/tokens", revoke = "/api/v1/tokens/revoke";
   const struct {
     std::string method, target, body;
@@ -143,6 +144,24 @@ TEST_F(ControlPlaneTest, HostileRequests) {
       {"POST", tokens, R"({"chain":{}})", 422, "body_invalid"},
       {"POST", tokens, R"({"chain":[{"type":"agent","id":"stranger"}]})", 422, "body_invalid"},
       {"POST", tokens, R"({"chain":[{"type":"root","id":"a"}]})", 422, "body_invalid"},
+      {"POST", agents, R"({"name":"a","adopts":"nobody-saw-it"})", 404, "caller_not_found"},
+      {"POST", agents, R"({"name":"a","adopts":"*"})", 422, "body_invalid"},
+      {"POST", agents, R"({"name":"a","adopts":"-"})", 422, "body_invalid"},
+      {"POST", blocks, "{}", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"10.0.0.1","name":"a"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"10.0.0.1:80"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"[::1]"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"10.0.0.0/8"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"*"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"source":"10.0.0.1\u0000"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"name":"-"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"name":"a*"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"name":"\u001b[2J"})", 422, "body_invalid"},
+      {"POST", blocks, R"({"name":")" + std::string(129, 'a') + "\"}", 422, "body_invalid"},
+      {"POST", blocks, R"({"name":"finance"})", 409, "agent_exists"},
+      {"POST", blocks + "/remove", R"({"name":"finance"})", 404, "block_not_found"},
+      {"GET", blocks + "?cursor=61", "", 400, "bad_cursor"},
+      {"GET", "/api/v1/unknown-agents?cursor=61", "", 400, "bad_cursor"},
       {"POST", "/api/v1/agents/nobody/tokens", "{}", 404, "agent_not_found"},
       {"POST", revoke, "{}", 422, "body_invalid"},
       {"POST", revoke, R"({"jti":"a","token":"b"})", 422, "body_invalid"},
@@ -176,6 +195,48 @@ TEST_F(ControlPlaneTest, HostileRequests) {
     EXPECT_EQ(reason == "body_invalid", problem.contains("errors"));
   }
   EXPECT_EQ(Json(Get("/api/v1/operations"))["items"].size(), operations) << "something was changed";
+}
+
+TEST_F(ControlPlaneTest, HostileReportsOfAGateway) {
+  const auto refused = [&](const json& body, int status = 422) {
+    const auto response = GatewayPost("/v1/gateway/unknown-agents", body);
+    EXPECT_EQ(response.status, status) << body.dump().substr(0, 200) << "\n" << response.body;
+  };
+  const auto with = [](const char* member, const json& value) {
+    json item = Sighting("10.0.0.1", "n");
+    item[member] = value;
+    return json{{"seen", {item}}};
+  };
+  refused({{"seen", "x"}});
+  refused({{"seen", {1}}});
+  refused(json::object());
+  refused({{"seen", json::array()}, {"tenant", "other"}});
+  for (const char* member : {"source", "name", "target", "reason"}) {
+    refused(with(member, ""));
+    refused(with(member, 7));
+    refused(with(member, "a\nb"));
+    refused(with(member, "a\x1b[2J"));
+    refused(with(member, "\u00e9"));
+    refused(with(member, std::string(129, 'a')));
+  }
+  refused(with("count", 0));
+  refused(with("count", -5));
+  refused(with("count", 1.5));
+  refused(with("first_seen_ms", -1));
+  refused(with("last_seen_ms", 1e300));
+  refused(with("org", "other"));
+  refused({{"seen", std::vector<json>(501, Sighting("10.0.0.1", "n"))}});
+  refused({{"seen", {{{"name", std::string(300'000, 'a')}}}}}, 413);
+  EXPECT_TRUE(Json(Get("/api/v1/unknown-agents"))["items"].empty());
+  EXPECT_EQ(GatewayPost("/v1/gateway/unknown-agents",
+                        {{"seen", std::vector<json>(500, Sighting("10.0.0.1", "n"))}})
+                .status,
+            200);
+  // A clock that is ahead does not make a caller the latest for ever.
+  GatewayPost("/v1/gateway/unknown-agents", with("last_seen_ms", 253402300799999));
+  const json row = Json(Get("/api/v1/unknown-agents"))["items"][0];
+  EXPECT_EQ(row["count"], 501);
+  EXPECT_LT(row["last_seen"], "3000") << row;
 }
 
 TEST_F(ControlPlaneTest, MalformedPathsAreRefusedWithoutTheServersHelpToo) {

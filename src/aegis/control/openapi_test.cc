@@ -103,6 +103,7 @@ TEST(OpenApiTest, HasTheLimitsOfTheCode) {
             kDefaultTokenTtl);
   EXPECT_EQ(schemas["TokenRequest"]["properties"]["chain"]["maxItems"].as<size_t>(),
             identity::kMaxChainLinks);
+  EXPECT_EQ(schemas["CallerName"]["maxLength"].as<size_t>(), kMaxNameBytes);
   const YAML::Node limit = document["components"]["parameters"]["Limit"]["schema"];
   EXPECT_EQ(limit["maximum"].as<size_t>(), kMaxPage);
   EXPECT_EQ(limit["default"].as<size_t>(), kDefaultPage);
@@ -170,6 +171,17 @@ TEST_F(OpenApiAnswersTest, HaveTheDescribedMembers) {
   ExpectAnswer(Get("/api/v1/agents/b"), "get", "/api/v1/agents/{name}");
   ExpectAnswer(Post("/api/v1/agents/a", {{"labels", json::object()}}), "post",
                "/api/v1/agents/{name}");
+  ExpectAnswer(Post("/api/v1/agents", {{"name", "b"}, {"adopts", "c"}}), "post", "/api/v1/agents");
+  ExpectAnswer(GatewayPost("/v1/gateway/unknown-agents",
+                           {{"seen", json::array({Sighting("10.0.0.1", "c")})}}),
+               "post", "/v1/gateway/unknown-agents");
+  ExpectAnswer(Get("/api/v1/unknown-agents"), "get", "/api/v1/unknown-agents");
+  ExpectAnswer(Post("/api/v1/blocks", {{"source", "10.0.0.9"}}), "post", "/api/v1/blocks");
+  ExpectAnswer(Post("/api/v1/blocks", {{"name", "a"}}), "post", "/api/v1/blocks");
+  ExpectAnswer(Post("/api/v1/blocks", {{"name", "d"}}), "post", "/api/v1/blocks");
+  ExpectAnswer(Get("/api/v1/blocks"), "get", "/api/v1/blocks");
+  ExpectAnswer(Post("/api/v1/blocks/remove", {{"name", "d"}}), "post", "/api/v1/blocks/remove");
+  ExpectAnswer(Post("/api/v1/blocks/remove", {{"name", "d"}}), "post", "/api/v1/blocks/remove");
   ExpectAnswer(PostText("/api/v1/agents/a/tokens", "{}"), "post", "/api/v1/agents/{name}/tokens");
   ExpectAnswer(Post("/api/v1/tokens/revoke", {{"jti", "j"}}), "post", "/api/v1/tokens/revoke");
   ExpectAnswer(Post("/api/v1/tools", {{"name", "t"}, {"base_url", "http://h"}}), "post",

@@ -11,6 +11,8 @@ constexpr size_t kSmallBody = 64 * 1024;
 // The policy library's own limits come after this one.
 constexpr size_t kPolicyBody = size_t{64} << 20;
 
+constexpr size_t kReportBody = 256 * 1024;
+
 constexpr std::string_view kPaging[] = {"limit", "cursor"};
 constexpr std::string_view kWaiting[] = {"wait"};
 
@@ -20,6 +22,10 @@ constexpr Route kRoutes[] = {
     {Endpoint::kGetAgent, "GET", "/api/v1/agents/{name}", Access::kAdmin, 0, {}},
     {Endpoint::kChangeAgent, "POST", "/api/v1/agents/{name}", Access::kAdmin, kSmallBody, {}},
     {Endpoint::kIssueToken, "POST", "/api/v1/agents/{name}/tokens", Access::kAdmin, kSmallBody, {}},
+    {Endpoint::kListUnknownAgents, "GET", "/api/v1/unknown-agents", Access::kAdmin, 0, kPaging},
+    {Endpoint::kListBlocks, "GET", "/api/v1/blocks", Access::kAdmin, 0, kPaging},
+    {Endpoint::kAddBlock, "POST", "/api/v1/blocks", Access::kAdmin, kSmallBody, {}},
+    {Endpoint::kRemoveBlock, "POST", "/api/v1/blocks/remove", Access::kAdmin, kSmallBody, {}},
     {Endpoint::kRevokeToken, "POST", "/api/v1/tokens/revoke", Access::kAdmin, kSmallBody, {}},
     {Endpoint::kListTools, "GET", "/api/v1/tools", Access::kAdmin, 0, kPaging},
     {Endpoint::kAddTool, "POST", "/api/v1/tools", Access::kAdmin, kSmallBody, {}},
@@ -32,6 +38,12 @@ constexpr Route kRoutes[] = {
     {Endpoint::kGetStatus, "GET", "/api/v1/status", Access::kAdmin, 0, {}},
     {Endpoint::kGetBundle, "GET", "/v1/bundles/{tenant}", Access::kAdminOrGateway, 0, kWaiting},
     {Endpoint::kGetSettings, "GET", "/v1/gateway/settings", Access::kGateway, 0, kWaiting},
+    {Endpoint::kReportUnknownAgents,
+     "POST",
+     "/v1/gateway/unknown-agents",
+     Access::kGateway,
+     kReportBody,
+     {}},
     {Endpoint::kGetJwks, "GET", "/.well-known/jwks.json", Access::kOpen, 0, {}},
 };
 

@@ -18,6 +18,10 @@ enum class Endpoint : uint8_t {
   kRegisterAgent,
   kGetAgent,
   kChangeAgent,
+  kListUnknownAgents,
+  kListBlocks,
+  kAddBlock,
+  kRemoveBlock,
   kIssueToken,
   kRevokeToken,
   kListTools,
@@ -29,6 +33,7 @@ enum class Endpoint : uint8_t {
   kGetPolicy,
   kListOperations,
   kGetStatus,
+  kReportUnknownAgents,
   // The data plane's side: answered without the database.
   kGetBundle,
   kGetSettings,

@@ -40,12 +40,16 @@ void SettingsDocument::Set(const store::Settings& settings) {
   epoch_ = settings.revocation_epoch;
   jtis_.clear();
   for (const store::Revocation& revocation : settings.revocations) jtis_.push_back(revocation.jti);
+  blocked_sources_ = settings.blocked_sources;
+  blocked_names_ = settings.blocked_names;
   for (const store::Agent& agent : settings.agents) Set(agent);
   for (const store::Tool& tool : settings.tools) Set(tool);
 }
 
 std::string SettingsDocument::Render() const {
   std::string out = "{\"agents\":" + RenderList(agents_);
+  out += ",\"blocked\":" +
+         DumpJson({{"names", json(blocked_names_)}, {"sources", json(blocked_sources_)}});
   out += ",\"org\":" + DumpJson(tenant_.org);
   out += ",\"revision\":" + std::to_string(revision_);
   out += ",\"revoked\":" + DumpJson({{"epoch", epoch_}, {"jtis", json(jtis_)}});

@@ -18,7 +18,7 @@ class SettingsDocument {
 
   void Set(const store::Agent& agent);
   void Set(const store::Tool& tool);
-  // Revision, epoch and revocations, and the tools and agents that are in `settings`.
+  // Revision, epoch, revocations and blocks, and the tools and agents that are in `settings`.
   void Set(const store::Settings& settings);
 
   // Members sorted by name, as everywhere; equal content gives equal bytes.
@@ -28,7 +28,7 @@ class SettingsDocument {
   store::TenantKey tenant_;
   int64_t revision_ = 0;
   int64_t epoch_ = 0;
-  std::vector<std::string> jtis_;
+  std::vector<std::string> jtis_, blocked_sources_, blocked_names_;
   std::map<std::string, std::string> agents_;  // by name, rendered
   std::map<std::string, std::string> tools_;
 };

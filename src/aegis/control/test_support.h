@@ -145,6 +145,17 @@ class ControlPlaneTest : public testing::Test {
     headers.emplace_back("Authorization", GatewayAuth());
     return Send("GET", target, "", headers);
   }
+  net::HttpResponse GatewayPost(const std::string& target, const nlohmann::json& body) {
+    return Send("POST", target, body.dump(),
+                {{"Authorization", GatewayAuth()}, {"Content-Type", "application/json"}});
+  }
+  // One item of a gateway's report.
+  static nlohmann::json Sighting(const std::string& source, const std::string& name,
+                                 int64_t count = 1) {
+    return {{"source", source},         {"name", name},          {"target", "payments"},
+            {"count", count},           {"first_seen_ms", 1000}, {"last_seen_ms", 2000},
+            {"reason", "agent_unknown"}};
+  }
   static nlohmann::json Json(const net::HttpResponse& response) {
     auto body = nlohmann::json::parse(response.body, nullptr, false);
     EXPECT_TRUE(body.is_object()) << response.body;

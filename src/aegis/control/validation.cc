@@ -70,6 +70,18 @@ std::string CheckEntityName(std::string_view name) {
   return {};
 }
 
+std::string CheckCallerName(std::string_view name) {
+  if (name.empty()) return "must not be empty";
+  if (name.size() > kMaxNameBytes) return TooLong(kMaxNameBytes);
+  for (const char c : name) {
+    if (c < 0x20 || c > 0x7e) return "may only have printable ASCII characters";
+  }
+  if (name == "-" || name.find('*') != std::string_view::npos) {
+    return "must name one caller: '-' and '*' stand for many";
+  }
+  return {};
+}
+
 std::string CheckUserId(std::string_view id) {
   if (identity::IsValidUserId(id)) return {};
   return "must be 1 to " + std::to_string(identity::kMaxUserIdBytes) +

@@ -26,6 +26,9 @@ inline constexpr size_t kMaxSourceNameBytes = 256;
 
 // Agents, tools, labels: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or a digit.
 std::string CheckEntityName(std::string_view name);
+// What an unknown caller says of itself: 1 to 128 printable ASCII characters; not "-" (it said
+// nothing) or "*" (several).
+std::string CheckCallerName(std::string_view name);
 // A user in a chain: any printable text (e-mail addresses and the like).
 std::string CheckUserId(std::string_view id);
 // "http://host[:port][/path]", without user info, query and fragment. No https yet: the gateway's

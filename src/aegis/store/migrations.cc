@@ -133,8 +133,37 @@ CREATE TRIGGER operator_log_kept BEFORE DELETE ON operator_log
 BEGIN SELECT RAISE(ABORT, 'the operator log cannot be deleted from'); END;
 )sql";
 
+constexpr const char* kUnknownCallers = R"sql(
+CREATE TABLE unknown_callers (
+  org        TEXT NOT NULL,
+  tenant     TEXT NOT NULL,
+  source     TEXT NOT NULL CHECK (length(source) BETWEEN 1 AND 64),
+  name       TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 128),
+  target     TEXT NOT NULL CHECK (length(target) BETWEEN 1 AND 128),
+  reason     TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 32),
+  count      INTEGER NOT NULL CHECK (count >= 1),
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  PRIMARY KEY (org, tenant, source, name, target, reason),
+  FOREIGN KEY (org, tenant) REFERENCES tenants (org, tenant)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unknown_callers_by_age ON unknown_callers (org, tenant, last_seen);
+CREATE INDEX unknown_callers_by_name ON unknown_callers (org, tenant, name);
+
+CREATE TABLE blocks (
+  org        TEXT NOT NULL,
+  tenant     TEXT NOT NULL,
+  kind       TEXT NOT NULL CHECK (kind IN ('source', 'name')),
+  value      TEXT NOT NULL CHECK (length(value) BETWEEN 1 AND 128),
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (org, tenant, kind, value),
+  FOREIGN KEY (org, tenant) REFERENCES tenants (org, tenant)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "initial schema", kInitialSchema},
+    {2, "unknown callers and blocks", kUnknownCallers},
 };
 
 }  // namespace

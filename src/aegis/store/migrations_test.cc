@@ -82,7 +82,20 @@ TEST_F(MigrationsTest, EveryTableButTheVersionIsKeyedByOrgAndTenant) {
     EXPECT_EQ(strict->Int(0), 1) << table;
     ++count;
   }
-  EXPECT_EQ(count, 9);
+  EXPECT_EQ(count, 11);
+}
+
+TEST_F(MigrationsTest, AFileOfTheFirstReleaseKeepsItsRows) {
+  auto database = Open();
+  ASSERT_TRUE(Migrate(*database, SqliteMigrations().first(1), 1));
+  ASSERT_TRUE(database->Script(
+      "INSERT INTO tenants (org, tenant, created_at) VALUES ('o', 't', 1);"
+      "INSERT INTO agents VALUES ('o', 't', 'finance', '{}', 'active', 1, 1, 1);"));
+  ASSERT_TRUE(Migrate(*database, SqliteMigrations(), 2));
+  auto agent = database->Start("SELECT name FROM agents");
+  ASSERT_TRUE(agent && *agent->Step());
+  EXPECT_EQ(agent->Text(0), "finance");
+  EXPECT_TRUE(database->Run("INSERT INTO blocks VALUES ('o', 't', 'source', '10.0.0.1', 1)"));
 }
 
 TEST_F(MigrationsTest, PublishedAndLoggedRowsCannotBeChanged) {

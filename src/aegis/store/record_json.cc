@@ -68,6 +68,10 @@ std::string RevocationJson(const Revocation& revocation) {
   return Dump({{"jti", revocation.jti}, {"until", FormatRfc3339Millis(revocation.until)}});
 }
 
+std::string BlockJson(const Block& block) {
+  return Dump({{"kind", std::string(BlockKindName(block.kind))}, {"value", block.value}});
+}
+
 std::string CredentialJson(const Credential& credential) {
   return Dump({{"id", credential.id}, {"role", credential.role}});
 }

@@ -20,6 +20,7 @@ std::string ToolJson(const Tool& tool);
 std::string PolicyJson(int64_t version, std::string_view bundle_sha256, std::string_view message);
 std::string KeyJson(const KeyRecord& key);
 std::string RevocationJson(const Revocation& revocation);
+std::string BlockJson(const Block& block);
 // Without the key's hash.
 std::string CredentialJson(const Credential& credential);
 

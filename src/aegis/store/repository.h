@@ -3,7 +3,8 @@
 //
 // Every record belongs to a tenant of an org, and every call names both. Every change takes an
 // Operator and writes an entry to the tenant's operator log in the same transaction: a change that
-// is not recorded cannot happen, and neither can a record of a change that did not.
+// is not recorded cannot happen, and neither can a record of a change that did not. Only sightings
+// of unknown callers are no operator's change: what strangers cause must not grow the log.
 //
 // Durability: when a changing call returns without an error, the change survives a kill of the
 // process and a loss of power. When it returns an error, nothing was changed.
@@ -60,6 +61,31 @@ struct Agent {
   int64_t updated_at = 0;
   int64_t revision = 1;  // rises by one with each change of this agent
 };
+
+// Calls that were refused because nobody knows who made them, of one source under one claimed name
+// to one target for one reason. "*" stands for several where they were too many to be kept apart.
+struct UnknownCaller {
+  std::string source;  // IP address, "unix" or what else a gateway says
+  std::string name;    // what the caller says of itself; "-": nothing
+  std::string target;  // tool, host or path
+  std::string reason;  // "token_missing", "agent_unknown", …
+  int64_t count = 0;
+  int64_t first_seen = 0;
+  int64_t last_seen = 0;
+};
+// Beyond these the oldest go into the rows of "*".
+inline constexpr size_t kMaxUnknownCallers = 5'000;
+inline constexpr size_t kMaxUnknownCallersOfASource = 200;
+
+// Calls from this source, or unknown callers under this name, are refused and not listed.
+enum class BlockKind { kSource, kName };
+std::string_view BlockKindName(BlockKind kind);  // "source", "name"
+struct Block {
+  BlockKind kind = BlockKind::kSource;
+  std::string value;
+  int64_t created_at = 0;
+};
+inline constexpr size_t kMaxBlocks = 5'000;
 
 struct Tool {
   std::string name;
@@ -136,6 +162,7 @@ struct Settings {
   std::vector<Revocation> revocations;  // by jti; those whose `until` had not passed
   std::vector<Tool> tools;              // by name; empty in a part
   std::vector<Agent> agents;            // by name; empty in a part
+  std::vector<std::string> blocked_sources, blocked_names;  // sorted
 };
 enum class SettingsPart {
   kAll,
@@ -159,10 +186,16 @@ class Repository {
   // Makes the tenant if it is not there. Every other method fails with tenant_not_found without it.
   virtual Status EnsureTenant(const TenantKey& tenant, const Operator& by) = 0;
 
-  // Errors: agent_exists.
+  // Forgets what was seen of it as an unknown caller. Errors: agent_exists, name_blocked.
   virtual Result<Agent> AddAgent(const TenantKey& tenant, const std::string& name,
                                  const std::map<std::string, std::string>& labels,
                                  const Operator& by) = 0;
+  // As AddAgent, of a caller that was seen under the name `claimed` and is forgotten as unknown.
+  // Errors: caller_not_found too (nobody of that name was seen).
+  virtual Result<Agent> AdoptAgent(const TenantKey& tenant, const std::string& claimed,
+                                   const std::string& name,
+                                   const std::map<std::string, std::string>& labels,
+                                   const Operator& by) = 0;
   // Changes what is given. `if_revision`: refused with revision_mismatch unless it is the agent's.
   // Suspending also raises the revocation epoch. Errors: agent_not_found, revision_mismatch.
   struct AgentChange {
@@ -176,6 +209,22 @@ class Repository {
   virtual Result<Agent> GetAgent(const TenantKey& tenant, const std::string& name) = 0;
   // In byte order of names.
   virtual Result<Page<Agent>> ListAgents(const TenantKey& tenant, const PageRequest& page) = 0;
+
+  // Adds to what was seen; those that are blocked, or registered by now, are left out.
+  virtual Status RecordUnknownCallers(const TenantKey& tenant,
+                                      const std::vector<UnknownCaller>& seen) = 0;
+  // In byte order of source, name, target and reason; `page.after` is an UnknownCallerKey.
+  virtual Result<Page<UnknownCaller>> ListUnknownCallers(const TenantKey& tenant,
+                                                         const PageRequest& page) = 0;
+  // Blocking twice is fine. What was seen of it is forgotten. Errors: agent_exists (the name of a
+  // registered agent: suspend it), too_many_blocks.
+  virtual Result<Block> AddBlock(const TenantKey& tenant, BlockKind kind, const std::string& value,
+                                 const Operator& by) = 0;
+  // Errors: block_not_found.
+  virtual Status RemoveBlock(const TenantKey& tenant, BlockKind kind, const std::string& value,
+                             const Operator& by) = 0;
+  // In order of kind and value; `page.after` is a BlockKey.
+  virtual Result<Page<Block>> ListBlocks(const TenantKey& tenant, const PageRequest& page) = 0;
 
   // Errors: tool_exists.
   virtual Result<Tool> AddTool(const TenantKey& tenant, const std::string& name,
@@ -235,5 +284,9 @@ class Repository {
   // The schema's version, for status pages.
   virtual Result<int64_t> SchemaVersion() = 0;
 };
+
+// Keys for PageRequest::after.
+std::string UnknownCallerKey(const UnknownCaller& caller);
+std::string BlockKey(const Block& block);
 
 }  // namespace aegis::store

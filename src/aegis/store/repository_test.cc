@@ -290,6 +290,156 @@ TEST_P(RepositoryTest, EveryChangeIsLoggedWithWhoWhatBeforeAndAfter) {
   EXPECT_EQ(ReasonOf(repository_->ListOperations(tenant_, {"x", 1})), "bad_cursor");
 }
 
+UnknownCaller Seen(const std::string& source, const std::string& name, int64_t at,
+                   const std::string& reason = "agent_unknown", const std::string& target = "tool",
+                   int64_t count = 1) {
+  return {source, name, target, reason, count, at, at};
+}
+
+// "source name target reason count", in the list's order.
+std::vector<std::string> Lines(Repository& repository, const TenantKey& tenant) {
+  std::vector<std::string> lines;
+  auto page = repository.ListUnknownCallers(tenant, {"", 1'000});
+  EXPECT_TRUE(page && !page->more);
+  for (const UnknownCaller& caller : page->items) {
+    lines.push_back(caller.source + " " + caller.name + " " + caller.target + " " + caller.reason +
+                    " " + std::to_string(caller.count));
+  }
+  return lines;
+}
+
+TEST_P(RepositoryTest, SightingsOfTheSameAddUpAndAreNoOperation) {
+  ASSERT_TRUE(repository_->RecordUnknownCallers(
+      tenant_, {Seen("10.0.0.1", "a", 50), Seen("10.0.0.1", "a", 70, "token_expired")}));
+  UnknownCaller more = Seen("10.0.0.1", "a", 40, "agent_unknown", "tool", 5);
+  more.last_seen = 90;
+  ASSERT_TRUE(repository_->RecordUnknownCallers(tenant_, {more, Seen("10.0.0.2", "a", 60)}));
+  Reopen();
+  EXPECT_THAT(Lines(*repository_, tenant_),
+              ElementsAre("10.0.0.1 a tool agent_unknown 6", "10.0.0.1 a tool token_expired 1",
+                          "10.0.0.2 a tool agent_unknown 1"));
+  auto first = repository_->ListUnknownCallers(tenant_, {"", 1});
+  ASSERT_TRUE(first && first->more);
+  EXPECT_EQ(first->items[0].first_seen, 40);
+  EXPECT_EQ(first->items[0].last_seen, 90);
+  auto next = repository_->ListUnknownCallers(tenant_, {UnknownCallerKey(first->items[0]), 5});
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->items.size(), 2u);
+  EXPECT_FALSE(next->more);
+  EXPECT_EQ(ReasonOf(repository_->ListUnknownCallers(tenant_, {"x", 5})), "bad_cursor");
+  EXPECT_THAT(Actions(), ElementsAre("tenant.create"));
+}
+
+TEST_P(RepositoryTest, ManyUnknownCallersBecomeOneRowAndNoneIsLost) {
+  ASSERT_TRUE(repository_->RecordUnknownCallers(tenant_, {Seen("10.0.0.9", "quiet", 1)}));
+  // One source under ever new names: its own oldest go.
+  std::vector<UnknownCaller> seen;
+  for (int i = 0; i < 1'000; ++i) {
+    seen.push_back(Seen("10.0.0.1", "n" + std::to_string(i), 100 + i));
+  }
+  ASSERT_TRUE(repository_->RecordUnknownCallers(tenant_, seen));
+  auto lines = Lines(*repository_, tenant_);
+  EXPECT_EQ(lines.size(), kMaxUnknownCallersOfASource + 2);
+  EXPECT_EQ(lines[0], "10.0.0.1 * * agent_unknown 800");
+  EXPECT_EQ(lines[1], "10.0.0.1 n800 tool agent_unknown 1");
+  EXPECT_EQ(lines.back(), "10.0.0.9 quiet tool agent_unknown 1");
+
+  // Ever new sources: the oldest of all go.
+  seen.clear();
+  for (int i = 0; i < 6'000; ++i) seen.push_back(Seen("s" + std::to_string(i), "n", 5'000 + i));
+  ASSERT_TRUE(repository_->RecordUnknownCallers(tenant_, seen));
+  int64_t rows = 0, calls = 0;
+  PageRequest page{"", 1'000};
+  for (;;) {
+    auto part = repository_->ListUnknownCallers(tenant_, page);
+    ASSERT_TRUE(part);
+    for (const UnknownCaller& caller : part->items) {
+      ++rows;
+      calls += caller.count;
+    }
+    if (!part->more) break;
+    page.after = UnknownCallerKey(part->items.back());
+  }
+  EXPECT_EQ(rows, static_cast<int64_t>(kMaxUnknownCallers) + 1);
+  EXPECT_EQ(calls, 1 + 1'000 + 6'000);
+  auto first = repository_->ListUnknownCallers(tenant_, {"", 1});
+  EXPECT_EQ(first->items[0].source, "*");
+  EXPECT_EQ(first->items[0].first_seen, 1);
+}
+
+TEST_P(RepositoryTest, CountsDoNotOverflow) {
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(repository_->RecordUnknownCallers(
+        tenant_, {Seen("s", "n", 1, "agent_unknown", "t", INT64_MAX)}));
+  }
+  EXPECT_THAT(Lines(*repository_, tenant_),
+              ElementsAre("s n t agent_unknown " + std::to_string(int64_t{1} << 53)));
+}
+
+TEST_P(RepositoryTest, WhoIsAdoptedIsNoLongerUnknown) {
+  ASSERT_TRUE(repository_->RecordUnknownCallers(
+      tenant_, {Seen("10.0.0.1", "curl/8", 1, "token_missing"), Seen("10.0.0.1", "bot", 1),
+                Seen("10.0.0.2", "bot", 1), Seen("10.0.0.2", "other", 1)}));
+  EXPECT_EQ(ReasonOf(repository_->AdoptAgent(tenant_, "nobody", "nobody", {}, by_)),
+            "caller_not_found");
+  auto agent = repository_->AdoptAgent(tenant_, "curl/8", "script", {{"k", "v"}}, by_);
+  ASSERT_TRUE(agent);
+  EXPECT_EQ(agent->name, "script");
+  EXPECT_EQ(repository_->GetAgent(tenant_, "script")->labels.at("k"), "v");
+  ASSERT_TRUE(repository_->AddAgent(tenant_, "bot", {}, by_)) << "as good as adopting";
+  EXPECT_THAT(Lines(*repository_, tenant_), ElementsAre("10.0.0.2 other tool agent_unknown 1"));
+  EXPECT_EQ(ReasonOf(repository_->AdoptAgent(tenant_, "other", "bot", {}, by_)), "agent_exists");
+  EXPECT_EQ(Lines(*repository_, tenant_).size(), 1u) << "a refused one changes nothing";
+  // A gateway that had not heard of the registration; a bad token of the agent is news, though.
+  ASSERT_TRUE(repository_->RecordUnknownCallers(
+      tenant_, {Seen("10.0.0.1", "bot", 2), Seen("10.0.0.1", "bot", 2, "token_expired")}));
+  EXPECT_THAT(Lines(*repository_, tenant_), ElementsAre("10.0.0.1 bot tool token_expired 1",
+                                                        "10.0.0.2 other tool agent_unknown 1"));
+  EXPECT_THAT(Actions(), ElementsAre("tenant.create", "agent.adopt", "agent.register"));
+}
+
+TEST_P(RepositoryTest, WhoIsBlockedIsToldToGatewaysAndLeftOut) {
+  ASSERT_TRUE(repository_->AddAgent(tenant_, "good", {}, by_));
+  ASSERT_TRUE(repository_->RecordUnknownCallers(
+      tenant_, {Seen("10.0.0.1", "evil", 1), Seen("10.0.0.2", "evil", 1), Seen("10.0.0.2", "x", 1),
+                Seen("10.0.0.3", "y", 1)}));
+  EXPECT_EQ(ReasonOf(repository_->AddBlock(tenant_, BlockKind::kName, "good", by_)),
+            "agent_exists");
+  ASSERT_TRUE(repository_->AddBlock(tenant_, BlockKind::kName, "evil", by_));
+  ASSERT_TRUE(repository_->AddBlock(tenant_, BlockKind::kSource, "10.0.0.2", by_));
+  const int64_t revision = repository_->ReadSettings(tenant_, 0)->revision;
+  auto again = repository_->AddBlock(tenant_, BlockKind::kName, "evil", {"apikey:eve", "", 9'000});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->created_at, 1'000);
+  ASSERT_TRUE(repository_->RecordUnknownCallers(
+      tenant_, {Seen("10.0.0.7", "evil", 2), Seen("10.0.0.2", "z", 2)}));
+  EXPECT_THAT(Lines(*repository_, tenant_), ElementsAre("10.0.0.3 y tool agent_unknown 1"));
+  EXPECT_EQ(ReasonOf(repository_->AddAgent(tenant_, "evil", {}, by_)), "name_blocked");
+  EXPECT_EQ(ReasonOf(repository_->AdoptAgent(tenant_, "y", "evil", {}, by_)), "name_blocked");
+
+  Reopen();
+  auto settings = repository_->ReadSettings(tenant_, 0, SettingsPart::kChanging);
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->revision, revision);
+  EXPECT_THAT(settings->blocked_names, ElementsAre("evil"));
+  EXPECT_THAT(settings->blocked_sources, ElementsAre("10.0.0.2"));
+  auto page = repository_->ListBlocks(tenant_, {"", 1});
+  ASSERT_TRUE(page && page->more);
+  EXPECT_EQ(page->items[0].value, "evil");
+  page = repository_->ListBlocks(tenant_, {BlockKey(page->items[0]), 1});
+  ASSERT_TRUE(page && !page->more);
+  EXPECT_EQ(page->items[0].value, "10.0.0.2");
+
+  EXPECT_EQ(ReasonOf(repository_->RemoveBlock(tenant_, BlockKind::kSource, "evil", by_)),
+            "block_not_found");
+  ASSERT_TRUE(repository_->RemoveBlock(tenant_, BlockKind::kName, "evil", by_));
+  EXPECT_TRUE(repository_->ReadSettings(tenant_, 0)->blocked_names.empty());
+  EXPECT_EQ(repository_->ReadSettings(tenant_, 0)->revision, revision + 1);
+  EXPECT_TRUE(repository_->AddAgent(tenant_, "evil", {}, by_));
+  EXPECT_THAT(Actions(), ElementsAre("tenant.create", "agent.register", "caller.block",
+                                     "caller.block", "caller.unblock", "agent.register"));
+}
+
 TEST_P(RepositoryTest, TenantsDoNotSeeEachOther) {
   ASSERT_TRUE(repository_->AddAgent(tenant_, "a", {}, by_));
   ASSERT_TRUE(Publish(1));
@@ -300,9 +450,17 @@ TEST_P(RepositoryTest, TenantsDoNotSeeEachOther) {
   EXPECT_TRUE(repository_->ListAgents(other_, {})->items.empty());
   EXPECT_EQ(*repository_->NextPolicyVersion(other_), 1);
   EXPECT_EQ(ReasonOf(repository_->GetPolicyBundle(other_, 1)), "policy_not_found");
+  ASSERT_TRUE(repository_->RecordUnknownCallers(tenant_, {Seen("10.0.0.1", "b", 1)}));
+  ASSERT_TRUE(repository_->AddBlock(tenant_, BlockKind::kSource, "10.0.0.2", by_));
+  EXPECT_TRUE(Lines(*repository_, other_).empty());
+  EXPECT_EQ(ReasonOf(repository_->AdoptAgent(other_, "b", "b", {}, by_)), "caller_not_found");
+  EXPECT_TRUE(repository_->ListBlocks(other_, {})->items.empty());
+  EXPECT_TRUE(repository_->ReadSettings(other_, 0)->blocked_sources.empty());
+  EXPECT_EQ(ReasonOf(repository_->RemoveBlock(other_, BlockKind::kSource, "10.0.0.2", by_)),
+            "block_not_found");
   EXPECT_TRUE(repository_->AddAgent(other_, "a", {}, by_));
   EXPECT_EQ(repository_->ListOperations(other_, {})->items.size(), 2u);
-  EXPECT_EQ(repository_->ReadCounts(tenant_)->operator_entries, 3);
+  EXPECT_EQ(repository_->ReadCounts(tenant_)->operator_entries, 4);
 }
 
 TEST_P(RepositoryTest, CountsAreTrue) {

@@ -97,7 +97,39 @@ Result<Agent> SqliteRepository::AddAgent(const TenantKey& tenant, const std::str
   const std::lock_guard lock(mutex_);
   AEGIS_RETURN_IF_ERROR(CheckTenant(tenant));
   AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
+  AEGIS_TRY(Agent agent, InsertAgent(tenant, name, labels, "agent.register", by));
+  AEGIS_RETURN_IF_ERROR(transaction.Commit());
+  return agent;
+}
+
+Result<Agent> SqliteRepository::AdoptAgent(const TenantKey& tenant, const std::string& claimed,
+                                           const std::string& name,
+                                           const std::map<std::string, std::string>& labels,
+                                           const Operator& by) {
+  const std::lock_guard lock(mutex_);
+  AEGIS_RETURN_IF_ERROR(CheckTenant(tenant));
+  AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
+  AEGIS_RETURN_IF_ERROR(
+      database_->Run("DELETE FROM unknown_callers WHERE org = ?1 AND tenant = ?2 AND name = ?3",
+                     tenant.org, tenant.tenant, claimed));
+  if (database_->changes() == 0) {
+    return Fail(Code::kNotFound, "caller_not_found",
+                "no unknown caller was seen under the name '" + claimed + "' in this tenant");
+  }
+  AEGIS_TRY(Agent agent, InsertAgent(tenant, name, labels, "agent.adopt", by));
+  AEGIS_RETURN_IF_ERROR(transaction.Commit());
+  return agent;
+}
+
+Result<Agent> SqliteRepository::InsertAgent(const TenantKey& tenant, const std::string& name,
+                                            const std::map<std::string, std::string>& labels,
+                                            std::string_view action, const Operator& by) {
   Agent agent{name, labels, AgentStatus::kActive, by.at, by.at, 1};
+  AEGIS_TRY(const bool blocked, IsBlocked(tenant, BlockKind::kName, name));
+  if (blocked) {
+    return Fail(Code::kFailedPrecondition, "name_blocked",
+                "the name '" + name + "' is blocked in this tenant; unblock it first");
+  }
   if (FindAgent(tenant, name)) {
     return Fail(Code::kAlreadyExists, "agent_exists",
                 "an agent named '" + name + "' is already registered in this tenant");
@@ -106,9 +138,11 @@ Result<Agent> SqliteRepository::AddAgent(const TenantKey& tenant, const std::str
       "INSERT INTO agents (org, tenant, name, labels, status, created_at, updated_at,"
       " revision) VALUES (?1, ?2, ?3, ?4, 'active', ?5, ?5, 1)",
       tenant.org, tenant.tenant, name, LabelsToJson(labels), by.at));
+  AEGIS_RETURN_IF_ERROR(
+      database_->Run("DELETE FROM unknown_callers WHERE org = ?1 AND tenant = ?2 AND name = ?3",
+                     tenant.org, tenant.tenant, name));
   AEGIS_RETURN_IF_ERROR(TouchSettings(tenant, false));
-  AEGIS_RETURN_IF_ERROR(Log(tenant, "agent.register", "agent/" + name, "", AgentJson(agent), by));
-  AEGIS_RETURN_IF_ERROR(transaction.Commit());
+  AEGIS_RETURN_IF_ERROR(Log(tenant, action, "agent/" + name, "", AgentJson(agent), by));
   return agent;
 }
 
@@ -280,6 +314,7 @@ Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t
       settings.revocations.push_back({query.Text(0), query.Int(1)});
     }
   }
+  AEGIS_RETURN_IF_ERROR(ReadBlocks(tenant, settings));
   if (part == SettingsPart::kChanging) return settings;
   {
     AEGIS_TRY(Query query, database_->Start(std::string(kToolColumns) +

@@ -1,6 +1,6 @@
 // The class behind OpenSqliteRepository. Its methods are spread over sqlite_repository.cc (tenants,
-// agents, tools, settings), sqlite_policies.cc and sqlite_security.cc (keys, credentials,
-// revocations, operator log).
+// agents, tools, settings), sqlite_policies.cc, sqlite_security.cc (keys, credentials, revocations,
+// operator log) and sqlite_callers.cc (unknown callers, blocks).
 #pragma once
 
 #include <memory>
@@ -22,10 +22,24 @@ class SqliteRepository final : public Repository {
   Result<Agent> AddAgent(const TenantKey& tenant, const std::string& name,
                          const std::map<std::string, std::string>& labels,
                          const Operator& by) override;
+  Result<Agent> AdoptAgent(const TenantKey& tenant, const std::string& claimed,
+                           const std::string& name,
+                           const std::map<std::string, std::string>& labels,
+                           const Operator& by) override;
   Result<Agent> ChangeAgent(const TenantKey& tenant, const std::string& name,
                             const AgentChange& change, const Operator& by) override;
   Result<Agent> GetAgent(const TenantKey& tenant, const std::string& name) override;
   Result<Page<Agent>> ListAgents(const TenantKey& tenant, const PageRequest& page) override;
+
+  Status RecordUnknownCallers(const TenantKey& tenant,
+                              const std::vector<UnknownCaller>& seen) override;
+  Result<Page<UnknownCaller>> ListUnknownCallers(const TenantKey& tenant,
+                                                 const PageRequest& page) override;
+  Result<Block> AddBlock(const TenantKey& tenant, BlockKind kind, const std::string& value,
+                         const Operator& by) override;
+  Status RemoveBlock(const TenantKey& tenant, BlockKind kind, const std::string& value,
+                     const Operator& by) override;
+  Result<Page<Block>> ListBlocks(const TenantKey& tenant, const PageRequest& page) override;
 
   Result<Tool> AddTool(const TenantKey& tenant, const std::string& name,
                        const std::string& base_url, const Operator& by) override;
@@ -65,7 +79,19 @@ class SqliteRepository final : public Repository {
   // All of these: mutex_ held.
   Status CheckTenant(const TenantKey& tenant);
   Result<Agent> FindAgent(const TenantKey& tenant, const std::string& name);
+  // The rest of AddAgent and AdoptAgent, in their transaction. `action`: for the operator log.
+  Result<Agent> InsertAgent(const TenantKey& tenant, const std::string& name,
+                            const std::map<std::string, std::string>& labels,
+                            std::string_view action, const Operator& by);
   Result<Tool> FindTool(const TenantKey& tenant, const std::string& name);
+  Result<bool> IsBlocked(const TenantKey& tenant, BlockKind kind, std::string_view value);
+  // Whether it is one that the list leaves out.
+  Result<bool> IsDecidedUpon(const TenantKey& tenant, const UnknownCaller& caller);
+  Status AddSightings(const TenantKey& tenant, const UnknownCaller& caller);
+  // Moves the oldest callers beyond the limit into the rows of "*". `source`: only its callers, and
+  // its limit; empty: those of the tenant.
+  Status KeepNewest(const TenantKey& tenant, const std::string& source);
+  Status ReadBlocks(const TenantKey& tenant, Settings& settings);
   Result<int64_t> NewestPolicy(const TenantKey& tenant);
   Result<int64_t> FindActivePolicy(const TenantKey& tenant);
   Result<PolicyVersion> FindPolicy(const TenantKey& tenant, int64_t version);
