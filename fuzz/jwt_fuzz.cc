@@ -43,6 +43,7 @@ const TokenVerifier& Verifier() {
 
 void Check(std::string_view token) {
   (void)aegis::identity::DecodeUnverified(token);
+  (void)aegis::identity::ClaimedAgent(token);
   (void)Verifier().VerifyIgnoringTime(token);
   const Result<Principal> principal = Verifier().Verify(token, kNow);
   if (!principal) {

@@ -33,7 +33,8 @@ Connection::Connection(Worker& worker)
       leftover_(worker.buffers()),
       exchange_(worker, *this) {}
 
-void Connection::Start(FileDescriptor socket) {
+void Connection::Start(FileDescriptor socket, const net::SocketAddress& peer) {
+  peer_ = peer.ToString();
   if (!watch_.Open(worker_.loop(), std::move(socket), this)) return Close();
   timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
   watch_.WaitReadable();

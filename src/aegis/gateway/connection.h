@@ -25,6 +25,7 @@
 #include "aegis/gateway/params.h"
 #include "aegis/net/event_loop.h"
 #include "aegis/net/http1_parser.h"
+#include "aegis/net/tcp.h"
 
 namespace aegis::gateway {
 
@@ -34,7 +35,7 @@ class Connection final : public Mortal, private net::Watch::Listener {
  public:
   explicit Connection(Worker& worker);
 
-  void Start(FileDescriptor socket);
+  void Start(FileDescriptor socket, const net::SocketAddress& peer);
   // Closes now when idle, else after the current answer.
   void Drain();
   void Close();
@@ -44,6 +45,7 @@ class Connection final : public Mortal, private net::Watch::Listener {
   const net::RequestHead& head() const { return parser_.head(); }
   int fd() const { return watch_.fd(); }
   int64_t started_ns() const { return started_ns_; }
+  const std::string& peer() const { return peer_; }  // "127.0.0.1:5123"
   // Receives the body as far as judging needs it, then calls Exchange::OnBody; it may do so at
   // once.
   void CollectBody(BodyType type);
@@ -98,6 +100,7 @@ class Connection final : public Mortal, private net::Watch::Listener {
   Worker& worker_;
   net::Watch watch_;
   net::Timer timer_;
+  std::string peer_;
   State state_ = State::kIdle;
   bool processing_ = false;
   bool again_ = false;

@@ -60,7 +60,7 @@ void Exchange::OnHead() {
 
   const Pipeline::Credential credential = Pipeline::FindCredential(head);
   credential_in_authorization_ = credential.in_authorization;
-  auto caller = worker_.pipeline().Authenticate(credential);
+  auto caller = worker_.pipeline().Authenticate(credential, CallOrigin());
   if (!caller) return AnswerUnauthenticated(caller.error());
   caller_ = *std::move(caller);
 
@@ -91,6 +91,10 @@ const net::RequestHead& Exchange::head() const {
   return route_.door == Door::kExtAuthz ? asked_head_ : connection_.head();
 }
 
+Pipeline::Origin Exchange::CallOrigin() const {
+  return {connection_.peer(), is_tool_call() ? route_.tool : connection_.head().path};
+}
+
 bool Exchange::CheckMethod() {
   const std::string_view method = connection_.head().method;
   if (is_tool_call()) {
@@ -108,7 +112,8 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
   body_complete_ = complete;
   if (!at_once) {
     // Settings may have changed while the body came: who calls is asked again, as of now.
-    auto caller = worker_.pipeline().Authenticate(Pipeline::FindCredential(connection_.head()));
+    auto caller = worker_.pipeline().AuthenticateAgain(Pipeline::FindCredential(connection_.head()),
+                                                       CallOrigin(), caller_);
     if (!caller) return AnswerUnauthenticated(caller.error());
     caller_ = *std::move(caller);
   }

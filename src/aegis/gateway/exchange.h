@@ -63,6 +63,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   bool is_tool_call() const {
     return route_.door == Door::kProxy || route_.door == Door::kExtAuthz;
   }
+  Pipeline::Origin CallOrigin() const;
   bool CheckMethod();
   // Whether Envoy asks about a call that can be judged, with all of its body.
   bool CheckEnvoyCall();

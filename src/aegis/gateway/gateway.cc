@@ -1,6 +1,8 @@
 #include "aegis/gateway/gateway.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <thread>
 
 #include "aegis/gateway/worker.h"
@@ -26,6 +28,7 @@ telemetry::Metrics::Options MetricsOptions(size_t workers, std::string version,
   for (int i = 0; i < decision::kReasonCount; ++i) {
     options.reasons.emplace_back(decision::ReasonName(static_cast<decision::Reason>(i)));
   }
+  options.unknown_reasons.assign(std::begin(kUnknownReasons), std::end(kUnknownReasons));
   options.version = std::move(version);
   options.revision = std::move(revision);
   return options;
@@ -116,6 +119,15 @@ void Gateway::UpdateState(std::shared_ptr<const State> state) {
 std::shared_ptr<const State> Gateway::state() const {
   std::lock_guard lock(mutex_);
   return state_;
+}
+
+std::vector<UnknownCaller> Gateway::TakeUnknownCallers() {
+  std::vector<UnknownCaller> all;
+  for (auto& worker : workers_) {
+    auto taken = worker->pipeline().unknown_callers().Take();
+    std::move(taken.begin(), taken.end(), std::back_inserter(all));
+  }
+  return all;
 }
 
 std::string Gateway::NotReadyBecause() const {

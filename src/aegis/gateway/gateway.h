@@ -18,6 +18,7 @@
 #include "aegis/gateway/issued_decisions.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/state.h"
+#include "aegis/gateway/unknown_callers.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
 
@@ -51,6 +52,9 @@ class Gateway {
   // Takes effect within a moment on every worker.
   void UpdateState(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state() const;
+
+  // What was seen of callers that nobody knows since the last time, by worker.
+  std::vector<UnknownCaller> TakeUnknownCallers();
 
   // As bound, e.g. "127.0.0.1:41234"; in the order of Options::addresses.
   const std::vector<std::string>& addresses() const { return addresses_; }

@@ -31,7 +31,8 @@ void OwnAnswer::SetUnauthenticated(const Error& error, const Ticket* decided) {
   if (error.code == Code::kUnauthenticated) {
     return SetUnauthenticated(error.reason, error.message, decided);
   }
-  SetProblem(503, error.reason, error.message, decided);
+  SetProblem(error.code == Code::kPermissionDenied ? 403 : 503, error.reason, error.message,
+             decided);
 }
 
 void OwnAnswer::SetUnauthenticated(std::string_view token_error, std::string_view detail,

@@ -46,8 +46,8 @@ struct OwnAnswer {
 
   // The call was decided and does not go on.
   void SetDenied(const Ticket& ticket);
-  // Who calls is not known (401), or cannot be known now (503). `decided`: nullptr when there is no
-  // decision on record.
+  // Who calls is not known (401), is blocked (403), or cannot be known now (503). `decided`:
+  // nullptr when there is no decision on record.
   void SetUnauthenticated(const Error& error, const Ticket* decided);
   // Anything else. `decided`: as above.
   void SetProblem(int status, std::string_view reason, std::string_view detail,

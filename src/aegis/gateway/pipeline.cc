@@ -15,6 +15,7 @@ using net::FieldId;
 constexpr std::string_view kTokenField = "x-aegis-token";
 // No tool can have this name.
 constexpr std::string_view kQueryTool = "opa:data";
+constexpr size_t kMaxSourceBytes = 64;
 constexpr size_t kMaxResultBytes = size_t{8} << 20;
 
 decision::Decision Deny(Reason reason, std::string_view message) {
@@ -75,11 +76,14 @@ void Pipeline::Begin(const net::RequestHead* head, int64_t started_ns, Ticket* t
 
 Pipeline::Credential Pipeline::FindCredential(const net::RequestHead& head) {
   Credential own, bearer;
+  std::string_view user_agent;
   int own_count = 0, authorization_count = 0;
   for (const net::HeaderField& field : head.fields) {
     if (field.id == FieldId::kAegis && field.name == kTokenField) {
       ++own_count;
       own.token = field.value;
+    } else if (field.id == FieldId::kUserAgent) {
+      user_agent = field.value;
     } else if (field.id == FieldId::kAuthorization) {
       ++authorization_count;
       constexpr std::string_view kScheme = "bearer ";
@@ -89,6 +93,8 @@ Pipeline::Credential Pipeline::FindCredential(const net::RequestHead& head) {
       }
     }
   }
+  own.user_agent = user_agent;
+  bearer.user_agent = user_agent;
   if (own_count > 0) {
     own.malformed = own_count > 1 || own.token.empty();
     if (own.malformed) own.token = {};
@@ -100,11 +106,49 @@ Pipeline::Credential Pipeline::FindCredential(const net::RequestHead& head) {
   return bearer;
 }
 
-Result<Caller> Pipeline::Authenticate(const Credential& credential) {
+Result<Caller> Pipeline::Authenticate(const Credential& credential, const Origin& origin) {
+  return AuthenticateAgain(credential, origin, Caller());
+}
+
+Result<Caller> Pipeline::AuthenticateAgain(const Credential& credential, const Origin& origin,
+                                           const Caller& before) {
   if (!state_) {
     return Fail(Code::kUnavailable, "not_ready",
                 "the gateway has no settings yet; it cannot tell who calls");
   }
+  if (!state_->blocked_sources.empty() &&
+      state_->blocked_sources.contains(net::IpOfAddress(origin.address))) {
+    metrics_.CountUnknownCaller(UnknownReason("caller_blocked"));
+    return Fail(Code::kPermissionDenied, "caller_blocked",
+                "calls from this address are blocked by the operator");
+  }
+  auto caller = Identify(credential);
+  if (caller && caller->agent) return caller;
+  const bool listed = before.principal && !before.agent;
+  AEGIS_RETURN_IF_ERROR(NoteUnknown(credential, origin, caller, listed));
+  return caller;
+}
+
+Status Pipeline::NoteUnknown(const Credential& credential, const Origin& origin,
+                             const Result<Caller>& caller, bool listed) {
+  std::string name = caller ? Shown(caller->principal->agent)
+                            : ClaimedName(credential.token, credential.user_agent);
+  if (state_->blocked_names.contains(name)) {
+    metrics_.CountUnknownCaller(UnknownReason("caller_blocked"));
+    return Fail(Code::kPermissionDenied, "caller_blocked",
+                "calls under this name are blocked by the operator");
+  }
+  if (listed) return Ok();
+  const size_t reason = UnknownReason(caller ? "agent_unknown" : caller.error().reason);
+  metrics_.CountUnknownCaller(reason);
+  std::string source = net::IpOfAddress(origin.address);
+  if (source.empty()) source = Shown(origin.address.substr(0, kMaxSourceBytes));
+  unknown_callers_.Add(std::move(source), std::move(name), Shown(origin.target), reason,
+                       options_.clock->UnixMillis());
+  return Ok();
+}
+
+Result<Caller> Pipeline::Identify(const Credential& credential) {
   if (credential.malformed) {
     return Fail(
         Code::kUnauthenticated, "token_malformed",

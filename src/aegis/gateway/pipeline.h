@@ -19,6 +19,7 @@
 #include "aegis/decision/snapshot.h"
 #include "aegis/gateway/recorder.h"
 #include "aegis/gateway/state.h"
+#include "aegis/gateway/unknown_callers.h"
 #include "aegis/identity/token_cache.h"
 #include "aegis/net/http1_parser.h"
 #include "aegis/telemetry/metrics.h"
@@ -69,11 +70,23 @@ class Pipeline {
     std::string_view token;  // empty: none, or `malformed`
     bool malformed = false;  // given twice, or not a bearer token
     bool in_authorization = false;
+    std::string_view user_agent;  // names a caller who is not known otherwise; never believed
   };
   static Credential FindCredential(const net::RequestHead& head);
-  // Errors: as identity::TokenCache::Authenticate, and agent_unknown, token_missing,
-  // token_malformed, not_ready (no state yet); all but the last with code kUnauthenticated.
-  Result<Caller> Authenticate(const Credential& credential);
+  // Where a call comes from and goes to, for calls of unknown callers and for blocks.
+  struct Origin {
+    std::string_view address;  // of the caller, with or without its port; "unix"
+    std::string_view target;   // tool, host or path, as sent
+  };
+  // A caller that is not known, or has no agent, is counted and listed (unknown_callers.h).
+  // Errors: as identity::TokenCache::Authenticate, and token_missing, token_malformed, all with
+  // code kUnauthenticated; caller_blocked (kPermissionDenied); not_ready (kUnavailable: no state
+  // yet).
+  Result<Caller> Authenticate(const Credential& credential, const Origin& origin);
+  // The same, later in the same call, of which `before` was known: as of now, and not listed twice.
+  Result<Caller> AuthenticateAgain(const Credential& credential, const Origin& origin,
+                                   const Caller& before);
+  UnknownCallers& unknown_callers() { return unknown_callers_; }
 
   // For what belongs to the call being judged; emptied by Judge.
   Arena& arena() { return evaluator_.arena(); }
@@ -127,6 +140,10 @@ class Pipeline {
   const Clock& clock() const { return *options_.clock; }
 
  private:
+  Result<Caller> Identify(const Credential& credential);
+  // Counts and, unless `listed` already, lists a caller that is not known. Errors: caller_blocked.
+  Status NoteUnknown(const Credential& credential, const Origin& origin,
+                     const Result<Caller>& caller, bool listed);
   // What is decided whatever the policy says: nullopt when the policy is to be asked.
   std::optional<decision::Decision> DecideAlone(const Caller& caller) const;
   decision::Decision Decide(const Input& input, int64_t now_ns);
@@ -140,6 +157,7 @@ class Pipeline {
   std::shared_ptr<const State> state_;
   decision::Evaluator evaluator_;
   identity::TokenCache tokens_;
+  UnknownCallers unknown_callers_;
   UuidGenerator ids_;
   telemetry::TraceIdSource trace_ids_;
   decision::ParamsHasher params_hasher_;

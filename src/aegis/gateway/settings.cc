@@ -26,6 +26,18 @@ Result<std::string> Text(const json::Tree& object, std::string_view name) {
   return std::string(member->text());
 }
 
+Result<StringSet> Texts(const json::Tree& object, std::string_view name) {
+  AEGIS_TRY(const json::Tree* member, Member(object, name, json::Tree::Kind::kArray));
+  StringSet texts;
+  for (const json::Tree& text : member->elements()) {
+    if (!text.is_string()) {
+      return Malformed("an element of '" + std::string(name) + "' is not a string");
+    }
+    texts.emplace(text.text());
+  }
+  return texts;
+}
+
 }  // namespace
 
 Result<Settings> ParseSettings(std::string_view text) {
@@ -71,6 +83,12 @@ Result<Settings> ParseSettings(std::string_view text) {
   for (const json::Tree& jti : jtis->elements()) {
     if (!jti.is_string()) return Malformed("a revoked token's id is not a string");
     out.revoked_tokens.emplace_back(jti.text());
+  }
+  // An older control plane has none.
+  if (root->Find("blocked") != nullptr) {
+    AEGIS_TRY(const json::Tree* blocked, Member(*root, "blocked", json::Tree::Kind::kObject));
+    AEGIS_TRY(out.blocked_sources, Texts(*blocked, "sources"));
+    AEGIS_TRY(out.blocked_names, Texts(*blocked, "names"));
   }
   return out;
 }

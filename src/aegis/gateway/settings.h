@@ -21,6 +21,7 @@ struct Settings {
   std::vector<NamedUrl> tools;
   StringMap<Agent> agents;
   std::vector<std::string> revoked_tokens;  // jtis
+  StringSet blocked_sources, blocked_names;
 };
 
 // Unknown members are ignored, so that an older gateway works with a newer control plane; known

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct StringHash {
 };
 template <typename T>
 using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>>;
+
+using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
 // Where calls of a tool go.
 struct Tool {
@@ -51,6 +54,9 @@ struct State {
   std::shared_ptr<const identity::RevocationSet> revocations;  // never nullptr
   StringMap<Tool> tools;
   StringMap<Agent> agents;
+  // Whom the operator has blocked: IP addresses as net::CanonicalIp writes them, and names under
+  // which no agent is registered.
+  StringSet blocked_sources, blocked_names;
 };
 
 // Reads and resolves a tool's base URL (may block on name resolution). A name that does not resolve

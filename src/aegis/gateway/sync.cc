@@ -11,6 +11,7 @@
 #include "aegis/base/file.h"
 #include "aegis/gateway/bundle_poller.h"
 #include "aegis/gateway/settings.h"
+#include "aegis/gateway/unknown_reporter.h"
 #include "aegis/net/http_client.h"
 
 namespace aegis::gateway {
@@ -68,6 +69,7 @@ class SyncImpl final : public Sync {
     }
     stop_.notify_all();
     settings_client_.Interrupt();
+    unknown_reporter_.reset();
     if (settings_thread_.joinable()) settings_thread_.join();
     bundle_poller_.reset();
   }
@@ -80,6 +82,11 @@ class SyncImpl final : public Sync {
     }
     settings_thread_ = std::thread([this] { PollSettings(); });
     bundle_poller_->Start();
+    unknown_reporter_ = std::make_unique<UnknownReporter>(
+        UnknownReporter::Options{.control_url = options_.control_url,
+                                 .gateway_key = options_.gateway_key,
+                                 .logger = options_.logger},
+        gateway_);
     return Ok();
   }
 
@@ -308,6 +315,8 @@ class SyncImpl final : public Sync {
     state->revocations = revocations_;
     state->tools = tools_;
     state->agents = settings_->agents;
+    state->blocked_sources = settings_->blocked_sources;
+    state->blocked_names = settings_->blocked_names;
     gateway_.UpdateState(std::move(state));
   }
 
@@ -328,6 +337,7 @@ class SyncImpl final : public Sync {
   std::shared_ptr<const identity::TokenVerifier> token_verifier_;
   std::shared_ptr<const decision::Snapshot> snapshot_;
   std::unique_ptr<BundlePoller> bundle_poller_;
+  std::unique_ptr<UnknownReporter> unknown_reporter_;
 };
 
 }  // namespace

@@ -1,11 +1,13 @@
 // Keeps a gateway in step with its control plane: settings and bundle by long polling, token keys
-// every poll. What was good is kept on disk, so that a gateway starts and decides while the control
-// plane is away. The bundle may come from another server instead (bundle_source.h).
+// every poll; and tells it of unknown callers (unknown_reporter.h). What was good is kept on disk,
+// so that a gateway starts and decides while the control plane is away. The bundle may come from
+// another server instead (bundle_source.h).
 //
 // HTTP (docs: contracts of the control API), with `Authorization: Bearer <gateway key>`:
 //   GET /v1/gateway/settings?wait=S   {"org","tenant","revision","tools":[{"name","base_url"}],
 //                                      "agents":[{"name","labels","status"}],
-//                                      "revoked":{"epoch","jtis"}}
+//                                      "revoked":{"epoch","jtis"},
+//                                      "blocked":{"names","sources"}}
 //   GET /v1/bundles/<tenant>          a signed bundle (bundle_poller.h)
 //   GET /.well-known/jwks.json        token keys
 // ETag and If-None-Match throughout; 304 or a new content ends a wait.
@@ -14,7 +16,7 @@
 // refused and the running one stays; so do settings and keys. The error is logged, counted and told
 // in status().
 //
-// Threading: two threads of its own; status() from any thread.
+// Threading: three threads of its own; status() from any thread.
 #pragma once
 
 #include <cstdint>

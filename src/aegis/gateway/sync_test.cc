@@ -134,11 +134,12 @@ class SyncTest : public ::testing::Test {
   }
 
   static std::string Settings(const std::string& revision, const std::string& status,
-                              const std::string& jtis = "") {
+                              const std::string& jtis = "", const std::string& blocked = "") {
     return R"({"org":"acme","tenant":"default","revision":)" + revision +
            R"(,"tools":[{"name":"payments","base_url":"http://127.0.0.1:1"}],
            "agents":[{"name":"finance-agent","labels":{"team":"x"},"status":")" +
-           status + R"("}],"revoked":{"epoch":1,"jtis":[)" + jtis + "]}}";
+           status + R"("}],"revoked":{"epoch":1,"jtis":[)" + jtis +
+           R"(]},"blocked":{"names":[],"sources":[)" + blocked + "]}}";
   }
 
   // What the SDK door says of a payment: "allow", "deny condition_failed", or the status.
@@ -199,6 +200,10 @@ TEST_F(SyncTest, FollowsTheControlPlane) {
   control_.Set("/v1/gateway/settings", Settings("2", "suspended"));
   Eventually([&] { return Ask(10) == "403"; });
   control_.Set("/v1/gateway/settings", Settings("3", "active"));
+  Eventually([&] { return Ask(10) == "allow"; });
+  control_.Set("/v1/gateway/settings", Settings("3", "active", "", R"("127.0.0.1")"));
+  Eventually([&] { return Ask(10) == "403"; });
+  control_.Set("/v1/gateway/settings", Settings("3", "active", "", R"("127.0.0.2")"));
   Eventually([&] { return Ask(10) == "allow"; });
   control_.Set("/v1/gateway/settings", Settings("4", "active", "\"the-token\""));
   Eventually([&] { return Ask(10) == "401"; });
@@ -314,6 +319,24 @@ TEST(SettingsTest, UnknownStatusSuspends) {
       "agents":[{"name":"a","labels":{},"status":"dreaming"}],"revoked":{"epoch":1,"jtis":[]}})");
   ASSERT_TRUE(settings.has_value()) << settings.error().message;
   EXPECT_TRUE(settings->agents.find("a")->second.suspended);
+}
+
+TEST(SettingsTest, Blocks) {
+  const auto parse = [](const std::string& blocked) {
+    return ParseSettings(R"({"org":"o","tenant":"t","revision":1,"tools":[],"agents":[],)"
+                         R"("revoked":{"epoch":1,"jtis":[]})" +
+                         blocked + "}");
+  };
+  auto settings = parse(R"(,"blocked":{"names":["a","b"],"sources":["10.0.0.1"]})");
+  ASSERT_TRUE(settings.has_value()) << settings.error().message;
+  EXPECT_EQ(settings->blocked_names, (StringSet{"a", "b"}));
+  EXPECT_EQ(settings->blocked_sources, (StringSet{"10.0.0.1"}));
+  EXPECT_TRUE(parse("").has_value()) << "of an older control plane";
+  for (const char* bad :
+       {R"(,"blocked":[])", R"(,"blocked":{"names":[]})",
+        R"(,"blocked":{"names":[1],"sources":[]})", R"(,"blocked":{"names":[],"sources":"x"})"}) {
+    EXPECT_FALSE(parse(bad).has_value()) << bad;
+  }
 }
 
 TEST(ToolTest, Urls) {

@@ -21,8 +21,9 @@ Worker::~Worker() { Stop(); }
 
 void Worker::Listen(FileDescriptor listening) {
   acceptors_.push_back(std::make_unique<net::Acceptor>(
-      loop_, std::move(listening),
-      [this](FileDescriptor socket, const net::SocketAddress&) { Accept(std::move(socket)); }));
+      loop_, std::move(listening), [this](FileDescriptor socket, const net::SocketAddress& peer) {
+        Accept(std::move(socket), peer);
+      }));
 }
 
 void Worker::ListenEnvoy(FileDescriptor listening,
@@ -41,7 +42,7 @@ void Worker::Start() {
   thread_ = std::thread([this] { loop_.Run(); });
 }
 
-void Worker::Accept(FileDescriptor socket) {
+void Worker::Accept(FileDescriptor socket, const net::SocketAddress& peer) {
   // Beyond the limit the connection is closed at once: that is clearer to the agent than silence.
   if (connections_.size() >= options_.max_connections || draining_) return;
   auto connection = std::make_unique<Connection>(*this);
@@ -50,7 +51,7 @@ void Worker::Accept(FileDescriptor socket) {
   connections_.push_back(std::move(connection));
   connection_count_.store(connections_.size(), std::memory_order_relaxed);
   metrics_.connections.Add(1);
-  raw->Start(std::move(socket));
+  raw->Start(std::move(socket), peer);
 }
 
 void Worker::Remove(Connection* connection) {

@@ -75,7 +75,7 @@ class Worker {
   void Remove(Connection* connection);
 
  private:
-  void Accept(FileDescriptor socket);
+  void Accept(FileDescriptor socket, const net::SocketAddress& peer);
   void DropUnusedPools();
   void CountEnvoyConnections();
   void StopOnLoop();

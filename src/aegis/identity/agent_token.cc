@@ -372,4 +372,22 @@ Result<DecodedToken> DecodeUnverified(std::string_view token) {
   return DecodedToken{*crypto::Base64UrlDecode(token.substr(0, token.find('.'))), jws->payload};
 }
 
+std::string ClaimedAgent(std::string_view token) {
+  // Also of tokens that are no proper JWS, e.g. unsigned ones.
+  const size_t first = token.find('.');
+  if (token.size() > kMaxTokenBytes || first == std::string_view::npos) return {};
+  const size_t second = token.find('.', first + 1);
+  const auto payload = crypto::Base64UrlDecode(token.substr(first + 1, second - first - 1));
+  if (!payload) return {};
+  Arena arena(4096);
+  const Result<Tree> claims = json::ParseTree(*payload, arena, kClaimsLimits);
+  if (!claims) return {};
+  if (const auto agent = claims->FindString("agent")) return std::string(*agent);
+  std::string_view subject = claims->FindString("sub").value_or("");
+  if (subject.starts_with(kAgentPrefix)) {
+    subject.remove_prefix(std::max(subject.find('/') + 1, kAgentPrefix.size()));
+  }
+  return std::string(subject);
+}
+
 }  // namespace aegis::identity

@@ -125,4 +125,8 @@ struct DecodedToken {
 // Errors: token_too_large, token_malformed.
 Result<DecodedToken> DecodeUnverified(std::string_view token);
 
+// The agent that a token of any kind says it is of: its claim `agent`, else `sub` (without what an
+// agent's begins with), not verified and as it was sent. Empty: it says none, or cannot be read.
+std::string ClaimedAgent(std::string_view token);
+
 }  // namespace aegis::identity

@@ -312,5 +312,34 @@ TEST(AgentToken, Names) {
     EXPECT_FALSE(IsValidUserId(id));
 }
 
+TEST(ClaimedAgentTest, SaysWhatAnyTokenSays) {
+  const auto token = [](std::string_view claims) {
+    return crypto::Base64UrlEncode(R"({"alg":"none"})") + "." + crypto::Base64UrlEncode(claims) +
+           ".";
+  };
+  const struct {
+    std::string token;
+    const char* name;
+  } cases[] = {
+      {token(R"({"agent":"a","sub":"b"})"), "a"},
+      {token(R"({"sub":"agent:tenant/b"})"), "b"},
+      {token(R"({"sub":"agent:b"})"), "b"},
+      {token(R"({"sub":"user@example.com"})"), "user@example.com"},
+      {token(R"({"agent":7,"sub":"b"})"), "b"},
+      {token(R"({"agent":"a\u001b[2J"})"), "a\x1b[2J"},
+      {token(R"({"iss":"x"})"), ""},
+      {token("[]"), ""},
+      {token("not JSON"), ""},
+      {"." + crypto::Base64UrlEncode(R"({"sub":"b"})"), "b"},
+      {"", ""},
+      {"opaque-api-key", ""},
+      {"a.!!.c", ""},
+      {"..", ""},
+      {token(R"({"sub":")" + std::string(kMaxTokenBytes, 'x') + R"("})"), ""},
+      {token(std::string(5000, '[')), ""},
+  };
+  for (const auto& [text, name] : cases) EXPECT_EQ(ClaimedAgent(text), name) << text.substr(0, 80);
+}
+
 }  // namespace
 }  // namespace aegis::identity

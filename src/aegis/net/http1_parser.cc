@@ -88,6 +88,7 @@ FieldId Classify(std::string_view name) {
       if (name == "connection") return FieldId::kConnection;
       if (name == "keep-alive") return FieldId::kKeepAlive;
       if (name == "tracestate") return FieldId::kTracestate;
+      if (name == "user-agent") return FieldId::kUserAgent;
       break;
     case 11:
       if (name == "traceparent") return FieldId::kTraceparent;

@@ -48,6 +48,7 @@ enum class FieldId : uint8_t {
   kTrailer,
   kTransferEncoding,
   kUpgrade,
+  kUserAgent,
 };
 
 struct HeaderField {

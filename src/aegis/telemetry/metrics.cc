@@ -176,6 +176,7 @@ Metrics::Metrics(Options options)
       start_time_seconds_(StartTimeSeconds()) {
   AEGIS_CHECK(options_.outcomes.size() <= WorkerMetrics::kMaxOutcomes);
   AEGIS_CHECK(options_.reasons.size() <= WorkerMetrics::kMaxReasons);
+  AEGIS_CHECK(options_.unknown_reasons.size() <= WorkerMetrics::kMaxUnknownReasons);
 }
 
 void Metrics::AppendExposition(std::string& out) const {
@@ -231,6 +232,12 @@ void Metrics::AppendExposition(std::string& out) const {
   for (size_t answer = 0; answer < kEnvoyAnswerCount; ++answer) {
     writer.Sample("aegis_envoy_checks_total", Label("answer", kEnvoyAnswerNames[answer]),
                   sum([&](const WorkerMetrics& w) { return w.envoy_answers[answer].value(); }));
+  }
+  writer.Family("aegis_unknown_callers_total", "counter",
+                "Calls refused because nobody knows who made them, or the caller is blocked.");
+  for (size_t i = 0; i < options_.unknown_reasons.size(); ++i) {
+    writer.Sample("aegis_unknown_callers_total", Label("reason", options_.unknown_reasons[i]),
+                  sum([&](const WorkerMetrics& w) { return w.unknown_callers[i].value(); }));
   }
   writer.Family("aegis_policy_reloads_total", "counter", "Loads of a policy bundle by result.");
   writer.Sample("aegis_policy_reloads_total", "result=\"ok\"", policy_reloads_ok.value());

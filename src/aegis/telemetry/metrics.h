@@ -109,6 +109,7 @@ struct alignas(128) WorkerMetrics {
   // Rows and columns of the decision table: more than decision::Outcome and decision::Reason have.
   static constexpr size_t kMaxOutcomes = 8;
   static constexpr size_t kMaxReasons = 64;
+  static constexpr size_t kMaxUnknownReasons = 32;
 
   // `outcome` and `reason` are indices into the names given to Metrics (the enums' values); those
   // out of range are counted in the last cell rather than lost.
@@ -118,6 +119,10 @@ struct alignas(128) WorkerMetrics {
     decisions[row * kMaxReasons + column].Add();
   }
   void CountEnvoyAnswer(EnvoyAnswer answer) { envoy_answers[static_cast<size_t>(answer)].Add(); }
+  // `reason`: index into Options::unknown_reasons.
+  void CountUnknownCaller(size_t reason) {
+    unknown_callers[reason < kMaxUnknownReasons ? reason : kMaxUnknownReasons - 1].Add();
+  }
   void CountUpstreamError(UpstreamError kind) { upstream_errors[static_cast<size_t>(kind)].Add(); }
 
   std::array<Counter, kMaxOutcomes * kMaxReasons> decisions;
@@ -127,6 +132,7 @@ struct alignas(128) WorkerMetrics {
   Gauge connections;  // from clients
   std::array<Counter, kUpstreamErrorCount> upstream_errors;
   std::array<Counter, kEnvoyAnswerCount> envoy_answers;
+  std::array<Counter, kMaxUnknownReasons> unknown_callers;
 };
 
 // What the audit journal says of itself; asked at every scrape.
@@ -143,8 +149,10 @@ struct Metrics {
     size_t workers = 1;
     std::vector<std::string> outcomes = {};  // names by index, at most WorkerMetrics::kMaxOutcomes
     std::vector<std::string> reasons = {};   // names by index, at most WorkerMetrics::kMaxReasons
-    std::string version = {};                // of the build
-    std::string revision = {};               // commit; empty: unknown
+    // Why callers are not known, by index, at most WorkerMetrics::kMaxUnknownReasons.
+    std::vector<std::string> unknown_reasons = {};
+    std::string version = {};   // of the build
+    std::string revision = {};  // commit; empty: unknown
   };
   explicit Metrics(Options options);
 

@@ -84,7 +84,7 @@ class ExtAuthzService::Check final : public grpc::Handler, private RecordWaiter 
     pipeline.Begin(&checked_.head, call_->started_ns(), &ticket_);
 
     credential_ = Pipeline::FindCredential(checked_.head);
-    auto caller = pipeline.Authenticate(credential_);
+    auto caller = pipeline.Authenticate(credential_, {request_.source.address, checked_.tool});
     if (!caller) return RefuseCaller(caller.error());
     caller_ = *std::move(caller);
     if (!request_.names.tenant.empty() && request_.names.tenant != pipeline.state()->tenant) {
@@ -130,7 +130,8 @@ class ExtAuthzService::Check final : public grpc::Handler, private RecordWaiter 
   }
 
   void RefuseCaller(const Error& error) {
-    kind_ = EnvoyAnswer::kUnavailable;
+    kind_ = error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused
+                                                  : EnvoyAnswer::kUnavailable;
     if (error.code == Code::kUnauthenticated) {
       kind_ = EnvoyAnswer::kUnauthenticated;
       service_.metrics_.CountDecision(static_cast<size_t>(decision::Outcome::kDeny),

@@ -189,6 +189,35 @@ TEST_F(ExtAuthzTest, WhoMayNotCall) {
   EXPECT_NE(answer.body.find("not_ready"), std::string::npos);
 }
 
+TEST_F(ExtAuthzTest, UnknownCallersAreListedWithTheAddressThatEnvoyReports) {
+  const auto seen = [&] {
+    const auto taken = pipeline_.unknown_callers().Take();
+    if (taken.size() != 1) return std::to_string(taken.size()) + " callers";
+    return taken[0].source + " " + taken[0].name + " " + taken[0].target + " " +
+           std::string(taken[0].reason) + " " + std::to_string(taken[0].count);
+  };
+  CheckSpec nobody;
+  nobody.WithBody("{}");
+  nobody.headers.emplace_back("user-agent", "curl/8.5 (x)");
+  EXPECT_EQ(Outcome(nobody), "401 token_invalid");
+  EXPECT_EQ(seen(), "10.1.2.3 curl/8.5 payments token_missing 1");
+  CheckSpec ghost;
+  ghost.WithToken(Token("ghost")).WithBody("{}");
+  EXPECT_EQ(Outcome(ghost), "401 token_invalid");
+  EXPECT_EQ(seen(), "10.1.2.3 ghost payments agent_unknown 1");
+  EXPECT_EQ(Outcome(Payment()), "200");
+  EXPECT_EQ(seen(), "0 callers");
+
+  State state = gateway_.state;
+  state.blocked_names = {"ghost"};
+  pipeline_.SetState(std::make_shared<State>(state));
+  EXPECT_EQ(Outcome(ghost), "403 caller_blocked");
+  state.blocked_sources = {"10.1.2.3"};
+  pipeline_.SetState(std::make_shared<State>(state));
+  EXPECT_EQ(Outcome(Payment()), "403 caller_blocked");
+  EXPECT_EQ(seen(), "0 callers");
+}
+
 TEST_F(ExtAuthzTest, ShadowLetsPassAndSaysSo) {
   CheckSpec spec;
   spec.WithToken(Token("watched-agent")).WithBody("{}");
