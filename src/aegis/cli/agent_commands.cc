@@ -1,5 +1,5 @@
 // aegis agent register|list|suspend|resume and aegis tool add|list: the registry of the control
-// API.
+// API. What concerns agents that nobody knows is in unknown_agent_commands.cc.
 #include <CLI/CLI.hpp>
 
 #include "aegis/cli/commands.h"
@@ -16,6 +16,8 @@ struct RegisterFlags {
   std::vector<std::string> labels;
 };
 
+}  // namespace
+
 Result<json> ParseLabels(const std::vector<std::string>& labels) {
   json parsed = json::object();
   for (const std::string& label : labels) {
@@ -27,6 +29,8 @@ Result<json> ParseLabels(const std::vector<std::string>& labels) {
   }
   return parsed;
 }
+
+namespace {
 
 std::string LabelText(const json& labels) {
   std::string text;
@@ -100,6 +104,7 @@ void AddAgentCommands(CLI::App& root, Context& context) {
   AddStatusCommand(*agent, context, "suspend", "suspended",
                    "Refuse every call of an agent from now on");
   AddStatusCommand(*agent, context, "resume", "active", "Let a suspended agent call again");
+  AddUnknownAgentCommands(*agent, context);
 }
 
 void AddToolCommands(CLI::App& root, Context& context) {

@@ -12,6 +12,8 @@ struct Context;
 
 void AddGlobalFlags(CLI::App& root, Context& context);
 void AddAgentCommands(CLI::App& root, Context& context);  // agent register|list|suspend|resume
+// agent unknown|adopt|block|unblock|blocked; called by AddAgentCommands
+void AddUnknownAgentCommands(CLI::App& agent, Context& context);
 void AddTokenCommands(CLI::App& root, Context& context);  // token issue|inspect
 void AddToolCommands(CLI::App& root, Context& context);   // tool add|list
 void AddPolicyCommands(

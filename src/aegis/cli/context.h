@@ -66,6 +66,9 @@ class ControlClient {
   std::unique_ptr<net::HttpClient> client_;
 };
 
+// Of `--label key=value` flags: an object. Errors: bad_label.
+Result<nlohmann::json> ParseLabels(const std::vector<std::string>& labels);
+
 // One path segment, percent-encoded (RFC 3986 §2.3 unreserved stay).
 std::string EncodeSegment(std::string_view text);
 
