@@ -200,7 +200,7 @@ class Tool:
             protocol_version = "HTTP/1.1"
 
             def handle_any(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = self.read_body()
                 seen.append((self.command, self.path, dict(self.headers.items()), body))
                 answer = json.dumps({"received": len(body)}).encode()
                 self.send_response(200)
@@ -208,6 +208,16 @@ class Tool:
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
+
+            def read_body(self) -> bytes:
+                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
 
             do_GET = do_POST = do_PUT = do_DELETE = handle_any
 

@@ -1,0 +1,50 @@
+"""Calls of agents through an Envoy, and what came of them."""
+
+import json
+from dataclasses import dataclass
+
+import httpx
+
+
+@dataclass
+class Outcome:
+    status: int
+    reason: str  # of the problem document; empty: there is none
+    headers: httpx.Headers
+    body: bytes
+    http_version: str
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Agent:
+    """Speaks HTTP/1.1, or HTTP/2 from the first byte, to one address, with one token."""
+
+    def __init__(self, url: str, token: str | None = None, http2: bool = False, verify=False):
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.client = httpx.Client(
+            base_url=url, http1=not http2, http2=http2, verify=verify, timeout=15, trust_env=False
+        )
+
+    def call(self, path: str, params=None, method="POST", headers=None, **more) -> Outcome:
+        """`params`: what becomes JSON; bytes and iterators (sent chunked) go as they are."""
+        headers = dict(self.headers | (headers or {}))
+        content = params
+        if isinstance(params, dict):
+            content = json.dumps(params).encode()
+        if content is not None:
+            headers.setdefault("content-type", "application/json")
+        answer = self.client.request(method, path, content=content, headers=headers, **more)
+        reason = ""
+        if answer.headers.get("content-type") == "application/problem+json":
+            reason = answer.json()["reason"]
+        return Outcome(
+            answer.status_code, reason, answer.headers, answer.content, answer.http_version
+        )
+
+    def __enter__(self) -> "Agent":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.client.close()
