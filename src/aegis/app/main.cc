@@ -14,6 +14,8 @@
 int main(int argc, char** argv) {
   // A reader that goes away is an error of the write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that may grow no more (ulimit -f): calls are refused, and Aegis stays.
+  std::signal(SIGXFSZ, SIG_IGN);
 
   CLI::App root("The security mesh between AI agents and the tools they call.", "aegis");
   root.require_subcommand(1);

@@ -77,11 +77,14 @@ class SyncImpl final : public Sync {
   Status Begin() {
     if (!options_.cache_folder.empty()) {
       AEGIS_RETURN_IF_ERROR(MakeDirectories(options_.cache_folder, 0700));
+    }
+    // The kept bundle first: with settings alone calls would be refused for want of a policy.
+    bundle_poller_->Start();
+    if (!options_.cache_folder.empty()) {
       LoadCache(keys_feed_, &SyncImpl::TakeKeys);
       LoadCache(settings_feed_, &SyncImpl::TakeSettings);
     }
     settings_thread_ = std::thread([this] { PollSettings(); });
-    bundle_poller_->Start();
     unknown_reporter_ = std::make_unique<UnknownReporter>(
         UnknownReporter::Options{.control_url = options_.control_url,
                                  .gateway_key = options_.gateway_key,
