@@ -25,8 +25,10 @@ void AddConfigCommand(CLI::App& root, cli::Context& context) {
   const auto path = std::make_shared<std::string>();
   CLI::App* check = config->add_subcommand("check", "Check a file, and the keys that it names");
   check->add_option("FILE", *path, "The file")->required();
-  context.SetAction(check, [path, &context]() -> Result<int> {
-    AEGIS_TRY(const Config read, LoadConfig(*path, kTenant));
+  const auto tenant = std::make_shared<std::string>(kTenant);
+  check->add_option("--tenant", *tenant, "That of `aegis up`")->capture_default_str();
+  context.SetAction(check, [path, tenant, &context]() -> Result<int> {
+    AEGIS_TRY(const Config read, LoadConfig(*path, *tenant));
     const std::string source =
         read.bundle_source ? read.bundle_source->url : std::string("the control plane");
     if (context.format() == cli::Format::kJson) {

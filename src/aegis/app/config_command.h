@@ -8,7 +8,7 @@
 
 namespace aegis::app {
 
-// The tenant of a data folder; there is one.
+// The tenant that is served, unless --tenant names another.
 inline constexpr const char* kTenant = "default";
 
 // ReadConfig, with its mistakes printed on standard error.

@@ -22,6 +22,7 @@
 #include "aegis/gateway/admin.h"
 #include "aegis/gateway/gateway.h"
 #include "aegis/gateway/sync.h"
+#include "aegis/identity/agent_token.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
 
@@ -37,6 +38,7 @@ struct Flags {
   std::string control = "127.0.0.1:8090";
   std::string admin = "127.0.0.1:9901";
   std::string payments = "127.0.0.1:9400";
+  std::string tenant = kTenant;
   std::string ext_authz;  // empty: as the configuration says, else nowhere
   std::string config;
   std::string log_file;
@@ -108,7 +110,7 @@ Status OpenJournal(Running& running) {
 Status Start(const cli::Context& context, const Flags& flags, Running& running) {
   Config config;
   if (!flags.config.empty()) {
-    AEGIS_TRY(config, LoadConfig(flags.config, kTenant));
+    AEGIS_TRY(config, LoadConfig(flags.config, flags.tenant));
   }
   AEGIS_TRY(const telemetry::LogLevel level, telemetry::ParseLogLevel(flags.log_level));
   AEGIS_TRY(const std::vector<std::string> made, control::DataFolder::Init(context.data_folder));
@@ -128,7 +130,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
 
   AEGIS_TRY(running.control, control::ControlPlane::Start({.folder = running.folder.get(),
                                                            .address = flags.control,
-                                                           .tenant = kTenant,
+                                                           .tenant = flags.tenant,
                                                            .version = AEGIS_VERSION,
                                                            .logger = &logger,
                                                            .make_compiler = {}}));
@@ -151,7 +153,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
   AEGIS_TRY(running.sync,
             gateway::Sync::Start({.control_url = running.control->url(),
                                   .gateway_key = running.folder->gateway_key(),
-                                  .tenant = kTenant,
+                                  .tenant = flags.tenant,
                                   .token_issuer = std::string(control::kTokenIssuer),
                                   .token_audience = std::string(control::kTokenAudience),
                                   .bundle_keys = std::move(bundle_keys),
@@ -259,6 +261,14 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
   up->add_option("--control", flags->control, "Where operators call, host:port")
       ->capture_default_str();
   up->add_option("--admin", flags->admin, "Health and metrics, host:port; keep it private")
+      ->capture_default_str();
+  up->add_option("--tenant", flags->tenant,
+                 "Whose agents, policies, tools and tokens these are; a folder keeps those of each "
+                 "tenant apart")
+      ->check([](const std::string& name) {
+        return identity::IsValidName(name) ? std::string()
+                                           : "'" + name + "' is not a tenant's name";
+      })
       ->capture_default_str();
   up->add_option("--ext-authz", flags->ext_authz,
                  "Where Envoys ask (external authorization by gRPC), host:port, usually "
