@@ -1,56 +1,10 @@
 """One Aegis and one tool of each kind, shared by all tests; each file starts its own Envoy."""
 
-import socket
-
 import pytest
 from support.aegis_process import Aegis, Tool
 from support.envoy_process import port_of
+from support.envoy_site import free_port, set_up
 from support.tools import EventsTool, GrpcTool, Http2Tool
-
-FINANCE_POLICY = """\
-agent: finance-agent
-allowed_tools:
-  - name: stripe-payments
-    actions: [create_payment]
-    conditions: {max_amount: 5000}
-    callers: ["user:alice"]
-  - name: stripe-payments
-    actions: ["list_*"]
-  - name: search
-    actions: [find]
-  - name: feed
-    actions: [subscribe]
-  - name: ledger
-    actions: [Balance, Watch, Sum]
-denied_tools:
-  - name: crm
-"""
-WATCHED_POLICY = """\
-agent: watched-agent
-mode: shadow
-allowed_tools:
-  - name: search
-    actions: [find]
-"""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
-
-
-def set_up(running: Aegis, folder) -> str:
-    """The agents and policies of these tests. No tool is registered: Envoy reaches them itself.
-
-    Returns the token that idle-agent got before it was suspended.
-    """
-    for agent in ("finance-agent", "watched-agent", "idle-agent"):
-        running.cli("agent", "register", agent)
-    running.publish(folder, finance=FINANCE_POLICY, watched=WATCHED_POLICY)
-    idle_token = running.token("idle-agent")
-    running.cli("agent", "suspend", "idle-agent")
-    running.wait_ready_to_decide()
-    return idle_token
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +47,7 @@ def tools():
 def ports(aegis, tools):
     """Where the ports in the files of deploy/envoy are in these tests."""
     return {
+        9901: port_of(aegis.admin),
         9191: port_of(aegis.run["envoy"]),
         8080: port_of(aegis.gateway),
         9400: port_of(tools.payments.url),

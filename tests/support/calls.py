@@ -5,6 +5,30 @@ from dataclasses import dataclass
 
 import httpx
 
+# What a client sends to pass for someone else, or its body for whole.
+FORGED = {
+    "x-aegis-decision": "allow",
+    "x-aegis-decision-id": "forged",
+    "x-aegis-agent": "root",
+    "x-aegis-tenant": "other",
+    "x-aegis-policy-version": "9",
+    "x-original-url": "/tools/other/x",
+    "x-envoy-auth-partial-body": "false",
+    "proxy-authorization": "Basic eDp5",
+}
+
+
+def ours_at(headers: dict[str, str]) -> dict[str, str]:
+    """The X-Aegis-* headers that a tool got: only what Aegis sets. No credential is there."""
+    got = {name.lower(): value for name, value in headers.items()}
+    stayed = {"authorization", "proxy-authorization", "x-original-url"}
+    assert not stayed & set(got), got
+    ours = {name: value for name, value in got.items() if name.startswith("x-aegis-")}
+    named = {f"x-aegis-{name}" for name in ("decision", "decision-id", "policy-version", "shadow")}
+    assert set(ours) <= named, ours
+    assert ours.get("x-aegis-decision-id") != "forged"
+    return ours
+
 
 @dataclass
 class Outcome:

@@ -42,23 +42,24 @@ def deployed(name: str, ports: dict[int, int] | None = None, files: pathlib.Path
             return node
         if "port_value" in node:
             port = node["port_value"]
-            if port in LISTENING:
-                return {"address": "127.0.0.1", "port_value": 0}
-            return {"address": "127.0.0.1", "port_value": ports.get(port, 1)}
+            here = 0 if port in LISTENING else ports.get(port, 1)
+            address = {"address": "127.0.0.1"} if "address" in node else {}
+            return address | {"port_value": here}
         return {key: moved(value) for key, value in node.items()}
 
     return moved(yaml.safe_load((DEPLOY / f"{name}.yaml").read_text()))
 
 
-def filters(config) -> list[dict]:
-    """The HTTP filters of the listener for agents, to be changed in place."""
+def manager(config) -> dict:
+    """The connection manager of the listener for agents, to be changed in place."""
     chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
-    return chain["filters"][0]["typed_config"]["http_filters"]
+    return chain["filters"][0]["typed_config"]
 
 
-def virtual_hosts(config) -> list[dict]:
-    chain = config["static_resources"]["listeners"][0]["filter_chains"][0]
-    return chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+def ext_authz(config) -> dict:
+    """The settings of the filter that asks Aegis."""
+    named = {f["name"]: f["typed_config"] for f in manager(config)["http_filters"]}
+    return named["envoy.filters.http.ext_authz"]
 
 
 class Envoy:
