@@ -12,7 +12,7 @@ ARGS ?= --demo
 
 export JOBS FUZZ_SECONDS LINT_SECONDS
 
-.PHONY: help setup build run test test-unit lint format bench fuzz sanitize clean distclean
+.PHONY: help setup build run demo-envoy test test-unit lint format bench fuzz sanitize clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ build: ## set up and build the aegis program into build/release/bin
 
 run: build ## set up, build and start the demo (aegis up --demo)
 	@exec build/release/bin/aegis up $(ARGS)
+
+demo-envoy: build ## set up, build and start the demo behind a real Envoy
+	@scripts/setup envoy
+	@exec scripts/demo_envoy
 
 test: ## set up, build and run every test
 	@scripts/setup build test

@@ -47,7 +47,7 @@ def test_an_allowed_call_reaches_the_tool_and_the_access_log(aegis, envoy, agent
     assert line == {
         "method": "POST", "path": PAY, "protocol": got.http_version, "status": 200,
         "details": "via_upstream", "cluster": "stripe-payments", "decision_id": decision_id,
-        "outcome": "allow", "reason": "allowed", "agent": "finance-agent",
+        "outcome": "allow", "shadow": None, "reason": "allowed", "agent": "finance-agent",
         "tool": "stripe-payments", "action": "create_payment",
     }  # fmt: skip
     record = recorded(aegis, decision_id)
@@ -121,7 +121,8 @@ def test_shadow_lets_pass_and_says_so(envoy, aegis, tools):
     with Agent(envoy.url, aegis.token("watched-agent")) as agent:
         got = agent.call("/tools/stripe-payments/create_payment", {"amount": 1})
     assert (got.status, got.headers["x-aegis-shadow"]) == (200, "deny")
-    assert envoy.next_line(agent="watched-agent")["outcome"] == "allow"
+    line = envoy.next_line(agent="watched-agent")
+    assert (line["outcome"], line["shadow"]) == ("allow", "deny")
 
 
 def test_paths_are_read_in_one_way(envoy, agent, tools):

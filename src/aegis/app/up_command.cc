@@ -38,6 +38,7 @@ struct Flags {
   std::string control = "127.0.0.1:8090";
   std::string admin = "127.0.0.1:9901";
   std::string payments = "127.0.0.1:9400";
+  std::string demo_through;  // base URL; empty: the gateway
   std::string tenant = kTenant;
   std::string ext_authz;  // empty: as the configuration says, else nowhere
   std::string config;
@@ -197,7 +198,9 @@ Status RunDemo(const cli::Context& context, const Flags& flags, const Running& r
                std::unique_ptr<demo::PaymentsApi>& payments) {
   AEGIS_TRY(payments, demo::PaymentsApi::Start(flags.payments));
   const demo::Endpoints endpoints{.control = running.control->url(),
-                                  .gateway = "http://" + running.gateway->addresses()[0],
+                                  .gateway = flags.demo_through.empty()
+                                                 ? "http://" + running.gateway->addresses()[0]
+                                                 : flags.demo_through,
                                   .admin_key = running.folder->admin_key(),
                                   .payments = payments->url()};
   AEGIS_RETURN_IF_ERROR(demo::SetUp(endpoints));
@@ -289,6 +292,10 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
   up->add_flag("--demo", flags->demo, "Start a payments API, set up two agents and show six calls");
   up->add_option("--demo-payments", flags->payments, "Where the demo's payments API listens")
       ->capture_default_str();
+  up->add_option(
+      "--demo-through", flags->demo_through,
+      "Where the demo's agents call, http://host:port: an Envoy that asks this Aegis and "
+      "reaches the payments API; default: the gateway");
   context.SetAction(up, [&context, flags] { return Up(context, *flags); });
 }
 

@@ -128,13 +128,15 @@ Status SetUp(const Endpoints& endpoints) {
   Agent probe(endpoints.gateway + "/tools/stripe-payments", token);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (;;) {
-    AEGIS_TRY(const Step step, probe.Call("list_payments", json::object()));
-    if (step.status == 200) return Ok();
+    // An Envoy may come up later than we do.
+    const Result<Step> step = probe.Call("list_payments", json::object());
+    if (step && step->status == 200) return Ok();
     if (std::chrono::steady_clock::now() > deadline)
       return Fail(Code::kUnavailable, "not_effective",
-                  "the gateway at " + endpoints.gateway +
-                      " does not apply the demo's policies (last answer HTTP " +
-                      std::to_string(step.status) + " " + step.detail + ")");
+                  endpoints.gateway + " does not apply the demo's policies (last answer: " +
+                      (step ? "HTTP " + std::to_string(step->status) + " " + step->detail
+                            : step.error().message) +
+                      ")");
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 }

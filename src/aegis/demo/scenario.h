@@ -15,7 +15,7 @@ namespace aegis::demo {
 
 struct Endpoints {
   std::string control;    // "http://127.0.0.1:8090"
-  std::string gateway;    // "http://127.0.0.1:8080"
+  std::string gateway;    // "http://127.0.0.1:8080", or an Envoy that asks it
   std::string admin_key;  // of the control API
   std::string payments;   // base URL of the payments API, as the gateway reaches it
 };
@@ -35,7 +35,7 @@ struct Step {
 
 // Registers agents and the tool and publishes the demo's policies; safe to run again.
 // Errors: those of the HTTP client, control_api (with the API's own words), not_effective (the
-// gateway did not take the policies up in 10 s).
+// gateway, or the Envoy, did not let calls pass by them in 10 s).
 Status SetUp(const Endpoints& endpoints);
 
 // Makes the six calls in order. `received` tells how many requests the payments API has seen.
