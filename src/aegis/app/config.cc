@@ -44,6 +44,14 @@ std::string CheckKeyText(std::string_view text) {
   return "is neither a PEM public key nor a reference (env:NAME, file:PATH)";
 }
 
+std::string CheckRedacted(std::string_view text) {
+  if (text.empty() || text.starts_with('.') || text.ends_with('.') ||
+      text.find("..") != std::string_view::npos) {
+    return "must be names with one dot between them";
+  }
+  return {};
+}
+
 constexpr std::string_view kAlgorithms[] = {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512",
                                             "PS256", "PS384", "PS512", "HS256", "HS384", "HS512"};
 
@@ -158,11 +166,32 @@ constexpr Key kEnvoyKeys[] = {
 };
 constexpr Type kEnvoy = {
     .shape = Shape::kMap, .expected = "a map with 'address'", .keys = kEnvoyKeys};
+constexpr Type kRedacted = {.shape = Shape::kText,
+                            .expected = "a name of a JSON member, or several with dots between",
+                            .check = CheckRedacted,
+                            .schema_pattern = "^[^.]+(\\.[^.]+)*$",
+                            .max_bytes = 256};
+constexpr Type kRedactedList = {.shape = Shape::kList,
+                                .expected = "a list of names of JSON members",
+                                .element = &kRedacted,
+                                .max_size = 64};
+constexpr Key kRedactKeys[] = {
+    {"request", &kRedactedList, "In params, before the tool gets them."},
+    {"response", &kRedactedList, "In the tool's answers, before the agent gets them."},
+};
+constexpr Type kRedact = {
+    .shape = Shape::kMap, .expected = "a map with 'request' and 'response'", .keys = kRedactKeys};
+constexpr Key kExtProcKeys[] = {
+    {"redact", &kRedact, "JSON members whose values are replaced by [redacted]."},
+};
+constexpr Type kExtProc = {
+    .shape = Shape::kMap, .expected = "a map with 'redact'", .keys = kExtProcKeys};
 constexpr Key kConfigKeys[] = {
     {"services", &kServices, "Servers that are called."},
     {"keys", &kKeys, "Keys that signatures are checked with."},
     {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
-    {"envoy", &kEnvoy, "The door for Envoys: external authorization by gRPC."},
+    {"envoy", &kEnvoy, "The door for Envoys: external authorization and processing by gRPC."},
+    {"ext_proc", &kExtProc, "What external processing does to calls and answers."},
 };
 constexpr Type kConfig = {.shape = Shape::kMap,
                           .expected = "a map of settings",
@@ -172,6 +201,13 @@ constexpr Type kConfig = {.shape = Shape::kMap,
 std::string TextOf(const Node* map, std::string_view key) {
   const Node* node = map == nullptr ? nullptr : map->Find(key);
   return node == nullptr ? std::string() : node->text;
+}
+std::vector<std::string> TextsOf(const Node* map, std::string_view key) {
+  const Node* node = map == nullptr ? nullptr : map->Find(key);
+  std::vector<std::string> out;
+  if (node == nullptr) return out;
+  for (const Node* item : node->items) out.push_back(item->text);
+  return out;
 }
 bool FlagOf(const Node* map, std::string_view key, bool otherwise) {
   const Node* node = map == nullptr ? nullptr : map->Find(key);
@@ -218,6 +254,10 @@ class Reader {
       config.envoy.certificate_file = TextOf(tls, "certificate");
       config.envoy.key_file = TextOf(tls, "private_key");
       config.envoy.client_ca_file = TextOf(tls, "client_ca");
+    }
+    if (const Node* processing = root.Find("ext_proc")) {
+      const Node* redact = processing->Find("redact");
+      config.redaction = {TextsOf(redact, "request"), TextsOf(redact, "response")};
     }
     return config;
   }

@@ -19,6 +19,7 @@ struct Config {
   std::optional<gateway::BundleSource> bundle_source;
   // Where Envoys ask; its address is empty when the file does not say.
   gateway::EnvoyListener envoy;
+  gateway::Redaction redaction;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at

@@ -139,6 +139,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
   AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
                                                       .workers = workers,
                                                       .envoy = std::move(config.envoy),
+                                                      .redaction = std::move(config.redaction),
                                                       .limits = {},
                                                       .shadow = flags.shadow,
                                                       .producer = kProducer,

@@ -133,6 +133,7 @@ void Render(const DecisionRecord& record, PendingRecord& out) {
   members.Text("policy_version", record.policy_version);
   members.Text("producer", header.producer);
   members.Text("reason", decision::ReasonName(record.reason));
+  if (record.rewritten) members.Flag("rewritten", true);
   members.Text("rule", record.rule, kMaxTextBytes);
   members.Sequence();
   members.Text("session", record.session);
@@ -159,6 +160,7 @@ void Render(const OutcomeRecord& record, PendingRecord& out) {
   members.Text("producer", header.producer);
   members.Number("request_bytes", record.request_bytes);
   members.Number("response_bytes", record.response_bytes);
+  if (record.rewritten) members.Flag("rewritten", true);
   members.Sequence();
   if (record.status > 0) members.Number("status", static_cast<uint64_t>(record.status));
   members.Text("tenant", header.tenant);

@@ -53,6 +53,7 @@ struct DecisionRecord {
   std::string_view rule = {};
   std::string_view policy_version = {};
   std::string_view bundle_sha256 = {};
+  bool rewritten = false;  // the tool gets other params than were judged (redaction)
   std::string_view approval_id = {};
   int64_t latency_us = 0;  // from the request's arrival to the verdict
 };
@@ -68,6 +69,7 @@ struct OutcomeRecord {
   std::string_view error = {};  // why there is no proper answer, e.g. "upstream_timeout"
   uint64_t request_bytes = 0;   // bodies
   uint64_t response_bytes = 0;
+  bool rewritten = false;   // the agent got another answer than the tool gave (redaction)
   int64_t duration_us = 0;  // from the request's arrival to the last byte
 };
 

@@ -12,6 +12,8 @@ std::string_view DoorName(Door door) {
       return "cli";
     case Door::kExtAuthz:
       return "ext_authz";
+    case Door::kExtProc:
+      return "ext_proc";
   }
   return "http";
 }

@@ -13,8 +13,8 @@
 
 namespace aegis::decision {
 
-enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz };
-std::string_view DoorName(Door door);  // "http", "sdk", "cli", "ext_authz"
+enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz, kExtProc };
+std::string_view DoorName(Door door);  // "http", "sdk", "cli", "ext_authz", "ext_proc"
 
 struct Header {
   std::string_view name;  // lower case

@@ -52,6 +52,7 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(Options options) {
 Status Gateway::Bind() {
   Worker::Options options;
   options.limits = options_.limits;
+  options.redaction = options_.redaction;
   options.max_connections = std::max<size_t>(1, options_.limits.max_connections / options_.workers);
   options.pipeline.shadow = options_.shadow;
   options.pipeline.producer = options_.producer;

@@ -36,6 +36,7 @@ class Gateway {
     std::vector<std::string> addresses = {"127.0.0.1:8080"};  // host:port; port 0 takes a free one
     size_t workers = 1;
     EnvoyListener envoy;
+    Redaction redaction;  // by external processing
     Limits limits;
     bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
     std::string producer;  // of the records, as the journal's

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "aegis/net/http1_parser.h"
 
@@ -32,6 +33,13 @@ struct EnvoyListener {
   std::string certificate_file;  // with key_file; empty: HTTP/2 in clear
   std::string key_file;
   std::string client_ca_file;  // then each Envoy must show a certificate that leads to one of it
+};
+
+// Members of JSON objects that external processing replaces by "[redacted]" (docs/envoy.md): names,
+// with those of outer members before them, separated by dots.
+struct Redaction {
+  std::vector<std::string> request;
+  std::vector<std::string> response;
 };
 
 }  // namespace aegis::gateway

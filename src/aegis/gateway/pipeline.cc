@@ -312,6 +312,7 @@ RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decis
   record.reason = decision.reason;
   record.rule = decision.rule;
   record.policy_version = ticket->policy_version;
+  record.rewritten = input.rewritten;
   if (state_->snapshot) record.bundle_sha256 = state_->snapshot->bundle_sha256();
   record.latency_us = (options_.clock->MonotonicNanos() - ticket->started_ns) / 1000;
 
@@ -340,6 +341,7 @@ void Pipeline::RecordOutcome(const Ticket& ticket, std::string_view decision_id,
   record.error = figures.error;
   record.request_bytes = figures.request_bytes;
   record.response_bytes = figures.response_bytes;
+  record.rewritten = figures.rewritten;
   record.duration_us = (now - ticket.started_ns) / 1000;
   RecordSlot* slot = recorder_.Take();
   audit::Render(record, slot->record);

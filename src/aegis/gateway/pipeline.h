@@ -101,7 +101,8 @@ class Pipeline {
     std::string_view session;
     std::string_view
         source;  // who called the proxy that asks, as that has verified it; for the record
-    bool is_query = false;  // Query's own
+    bool rewritten = false;  // the tool would get other params than these; for the record
+    bool is_query = false;   // Query's own
   };
   // Decides the call and hands its record over. Then `waiter` is told when the record is durable,
   // and only then may the call go on or its denial be answered. Returns the slot, so that the
@@ -132,6 +133,7 @@ class Pipeline {
     std::string_view error;
     uint64_t request_bytes = 0;
     uint64_t response_bytes = 0;
+    bool rewritten = false;  // the answer is not as the tool gave it
   };
   void RecordOutcome(const Ticket& ticket, std::string_view decision_id,
                      const OutcomeFigures& figures);

@@ -31,6 +31,7 @@ void Worker::ListenEnvoy(FileDescriptor listening,
   if (!envoy_) {
     EnvoyDoor::Options options;
     options.limits = options_.limits;
+    options.redaction = options_.redaction;
     options.max_connections = options_.max_connections;
     options.serving = options_.serving;
     envoy_ = std::make_unique<EnvoyDoor>(options, loop_, pipeline_, metrics_, logger_);

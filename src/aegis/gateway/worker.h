@@ -31,6 +31,7 @@ class Worker {
  public:
   struct Options {
     Limits limits;
+    Redaction redaction;
     size_t max_connections = 4096;  // of this worker
     Pipeline::Options pipeline;
     std::function<bool()> serving;  // what the health service says; any thread

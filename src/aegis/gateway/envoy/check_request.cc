@@ -46,11 +46,38 @@ bool CheckRequest::Refuse(const Refusal& refusal) {
 }
 bool CheckRequest::Malformed() { return Refuse(kMalformed); }
 
-Refusal CheckRequest::Read(std::string_view message, size_t max_headers) {
+void CheckRequest::Clear() {
   std::vector<net::HeaderField> memory = std::move(headers);
   *this = CheckRequest();
   headers = std::move(memory);
   headers.clear();
+}
+
+Refusal CheckRequest::ReadParts(std::string_view header_map, std::string_view metadata,
+                                const RouteNames& given, size_t max_headers) {
+  Clear();
+  max_headers_ = max_headers;
+  is_http = true;
+  const std::pair<std::string_view, std::string_view> named[] = {{"tool", given.tool},
+                                                                 {"tenant", given.tenant},
+                                                                 {"action", given.action},
+                                                                 {"prefix", given.prefix},
+                                                                 {"body", given.body}};
+  for (const auto& [name, value] : named) {
+    if (!value.empty() && !Name(name, value)) return refusal_;
+  }
+  if (!RawHeaders(header_map) || !Metadata(metadata)) return refusal_;
+  // Envoy sets this field for external authorization only: here a client sent it.
+  if (!method_.given || !path_.given || !partial_body.empty()) return kMalformed;
+  method = method_.value;
+  path = path_.value;
+  host = authority_.value;
+  scheme = scheme_.value;
+  return {};
+}
+
+Refusal CheckRequest::Read(std::string_view message, size_t max_headers) {
+  Clear();
   max_headers_ = max_headers;
   WireReader reader(message);
   WireField field;

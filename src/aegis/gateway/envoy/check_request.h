@@ -1,5 +1,7 @@
 // envoy.service.auth.v3.CheckRequest: what Envoy asks about, as views into the message.
 //
+// External processing says the same in parts (ReadParts).
+//
 // Source: envoy/service/auth/v3/external_auth.proto and attribute_context.proto. Stricter than
 // protobuf: a field or a header that stands twice is refused, where a protobuf reader would take
 // the last, and so are two fields that contradict each other. Unknown fields are skipped.
@@ -43,6 +45,12 @@ class CheckRequest {
   // A refusal of status 0: it could be read.
   Refusal Read(std::string_view message, size_t max_headers);
 
+  // Of the parts of a ProcessingRequest: a config.core.v3.HeaderMap with the request's fields and
+  // pseudo-headers, and a config.core.v3.Metadata. `given`: of another source, which Envoy's
+  // configuration fills; the metadata must not contradict it. A refusal: as of Read.
+  Refusal ReadParts(std::string_view header_map, std::string_view metadata, const RouteNames& given,
+                    size_t max_headers);
+
   bool is_http = false;
   std::string_view id;
   std::string_view method;
@@ -74,6 +82,7 @@ class CheckRequest {
     bool given = false;
   };
 
+  void Clear();
   // All set refusal_ when they return false.
   bool Attributes(std::string_view bytes);
   // Of a map from texts to texts or messages.

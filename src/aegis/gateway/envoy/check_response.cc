@@ -47,16 +47,9 @@ void WriteMember(WireWriter& writer, std::string_view name, std::string_view tex
 }
 
 // For Envoy's access log and the filters behind.
-void WriteMetadata(WireWriter& writer, const Ticket& ticket) {
+void WriteMetadata(WireWriter& writer, const Ticket& ticket, std::string& out) {
   const size_t metadata = writer.Begin(4);
-  WriteMember(writer, "decision_id", ticket.id.text());
-  WriteMember(writer, "outcome", ticket.proceeds ? "allow" : decision::OutcomeName(ticket.outcome));
-  WriteMember(writer, "reason", decision::ReasonName(ticket.reason));
-  WriteMember(writer, "policy_version", ticket.policy_version);
-  WriteMember(writer, "agent", ticket.agent);
-  WriteMember(writer, "tool", ticket.tool);
-  WriteMember(writer, "action", ticket.action);
-  if (ticket.shadowed) WriteMember(writer, "shadow", decision::OutcomeName(ticket.outcome));
+  AppendDecisionMembers(ticket, out);
   writer.End(metadata);
 }
 
@@ -68,6 +61,18 @@ bool IsSet(const OwnHeaders& headers, std::string_view name) {
 }
 
 }  // namespace
+
+void AppendDecisionMembers(const Ticket& ticket, std::string& out) {
+  WireWriter writer(out);
+  WriteMember(writer, "decision_id", ticket.id.text());
+  WriteMember(writer, "outcome", ticket.proceeds ? "allow" : decision::OutcomeName(ticket.outcome));
+  WriteMember(writer, "reason", decision::ReasonName(ticket.reason));
+  WriteMember(writer, "policy_version", ticket.policy_version);
+  WriteMember(writer, "agent", ticket.agent);
+  WriteMember(writer, "tool", ticket.tool);
+  WriteMember(writer, "action", ticket.action);
+  if (ticket.shadowed) WriteMember(writer, "shadow", decision::OutcomeName(ticket.outcome));
+}
 
 void AppendOkResponse(const Ticket& ticket, const net::RequestHead& head,
                       bool credential_in_authorization, std::string& out) {
@@ -85,7 +90,7 @@ void AppendOkResponse(const Ticket& ticket, const net::RequestHead& head,
   }
   for (const OwnHeader& header : headers.items()) WriteHeader(writer, 6, header.name, header.value);
   writer.End(ok);
-  WriteMetadata(writer, ticket);
+  WriteMetadata(writer, ticket, out);
 }
 
 void AppendDeniedResponse(const OwnAnswer& answer, const Ticket* decided, std::string& out) {
@@ -107,7 +112,7 @@ void AppendDeniedResponse(const OwnAnswer& answer, const Ticket* decided, std::s
   AppendProblem(problem, out);
   writer.End(body);
   writer.End(denied);
-  if (decided != nullptr) return WriteMetadata(writer, *decided);
+  if (decided != nullptr) return WriteMetadata(writer, *decided, out);
   const size_t metadata = writer.Begin(4);
   WriteMember(writer, "outcome", "deny");
   WriteMember(writer, "reason", problem.reason);

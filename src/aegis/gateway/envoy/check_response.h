@@ -27,4 +27,7 @@ void AppendOkResponse(const Ticket& ticket, const net::RequestHead& head,
 // record; else nullptr.
 void AppendDeniedResponse(const OwnAnswer& answer, const Ticket* decided, std::string& out);
 
+// Appends the members of a google.protobuf.Struct that tell the decision.
+void AppendDecisionMembers(const Ticket& ticket, std::string& out);
+
 }  // namespace aegis::gateway

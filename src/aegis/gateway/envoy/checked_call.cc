@@ -89,6 +89,7 @@ Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& lim
 
 rego::Value CheckedCall::ReadParams(const CheckRequest& request, size_t max_body_bytes,
                                     Arena& arena, Refusal* refusal) {
+  body_type = BodyType::kNone;
   if (request.names.body == kUnread) {
     return BuildParams(BodyType::kNone, {}, head.query, arena, refusal);
   }
@@ -112,6 +113,7 @@ rego::Value CheckedCall::ReadParams(const CheckRequest& request, size_t max_body
     *refusal = kAmbiguousText;
     return {};
   }
+  body_type = type;
   return BuildParams(type, request.body, head.query, arena, refusal);
 }
 

@@ -39,6 +39,7 @@ struct CheckedCall {
   net::RequestHead head;  // of the call, its fields in CheckRequest::headers
   std::string_view tool;
   std::string_view action;
+  BodyType body_type = BodyType::kNone;  // as judged; since ReadParams
 
   // What the head alone says. A refusal of status 0: nothing is wrong with it.
   Refusal ReadHead(CheckRequest& request, const net::Http1Limits& limits);

@@ -24,12 +24,16 @@ grpc::Server::Options ServerOptions(const EnvoyDoor::Options& options) {
 EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pipeline,
                      telemetry::WorkerMetrics& metrics, telemetry::Logger& logger)
     : options_(options),
+      redactor_(options_.redaction, options_.limits.max_body_bytes),
       ext_authz_(pipeline, options_.limits, metrics, logger),
+      ext_proc_(loop, pipeline, options_.limits, &redactor_, metrics, logger),
       health_(loop, options_.serving),
       server_(loop, ServerOptions(options_)) {
   server_.AddService(std::string(ExtAuthzService::kName), &ext_authz_);
+  server_.AddService(std::string(ExtProcService::kName), &ext_proc_);
   server_.AddService(std::string(grpc::HealthService::kName), &health_);
   health_.AddName(std::string(ExtAuthzService::kName));
+  health_.AddName(std::string(ExtProcService::kName));
 }
 
 void EnvoyDoor::BeginDrain() {

@@ -1,4 +1,4 @@
-// What a worker serves to Envoys by gRPC: the authorization service and health.
+// What a worker serves to Envoys by gRPC: authorization, external processing, and health.
 //
 // Threading: belongs to the worker's loop, as grpc::Server.
 #pragma once
@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "aegis/gateway/envoy/ext_authz_service.h"
+#include "aegis/gateway/envoy/ext_proc_service.h"
+#include "aegis/gateway/envoy/json_redactor.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/grpc/health.h"
@@ -22,6 +24,7 @@ class EnvoyDoor {
  public:
   struct Options {
     Limits limits;
+    Redaction redaction;
     size_t max_connections = 1024;
     std::function<bool()> serving;  // what health says; may be called often
   };
@@ -40,7 +43,9 @@ class EnvoyDoor {
 
  private:
   Options options_;
+  JsonRedactor redactor_;
   ExtAuthzService ext_authz_;
+  ExtProcService ext_proc_;
   grpc::HealthService health_;
   grpc::Server server_;  // last: its end hands the calls back to the services
 };

@@ -63,7 +63,10 @@ class FakeCall final : public grpc::Call {
   explicit FakeCall(std::string name) : method_(std::move(name)) {}
 
   std::string_view method() const override { return method_; }
-  std::string_view Metadata(std::string_view) const override { return {}; }
+  std::string_view Metadata(std::string_view name) const override {
+    const auto found = metadata.find(std::string(name));
+    return found == metadata.end() ? std::string_view() : found->second;
+  }
   const grpc::Peer& peer() const override { return peer_; }
   int64_t deadline_ns() const override { return 0; }
   int64_t started_ns() const override { return 1; }
@@ -72,6 +75,7 @@ class FakeCall final : public grpc::Call {
   void Finish(Code status, std::string_view) override { code = static_cast<int>(status); }
   void FinishOk() override { code = 0; }
 
+  std::map<std::string, std::string> metadata;
   std::vector<std::string> sent;
   std::optional<int> code;
 
