@@ -63,6 +63,8 @@ def test_denials(envoy, agent, tools, name):
     got = agent.call(path, params, headers=headers)
     assert (got.status, got.reason) == (status, reason), got
     assert tools.seen() == before
+    line = envoy.next_line(path=path, status=status)
+    assert line["decision_id"] == got.headers.get("x-aegis-decision-id")
 
 
 def test_callers(envoy, aegis, tools):
