@@ -13,7 +13,10 @@ from support.aegis_process import ROOT
 
 PROTOS = ROOT / "build" / "deps" / "envoy-protos"
 # The services that tests call; all that they import is generated too.
-SERVICES = ["envoy/service/auth/v3/external_auth.proto"]
+SERVICES = [
+    "envoy/service/auth/v3/external_auth.proto",
+    "envoy/service/ext_proc/v3/external_processor.proto",
+]
 
 
 def _imports(roots: list[pathlib.Path], name: str, seen: set[str]) -> None:

@@ -775,6 +775,75 @@ TEST_F(ExtProcTest, EnvoyGivesUpWhileTheRecordIsWritten) {
   }
 }
 
+// Whatever is said in whatever order: nothing goes on without its record, nothing is said twice,
+// and no stream ends cleanly before its answer was whole.
+TEST_F(ExtProcTest, HostileSequences) {
+  Redact({"card_number"}, {"pan"});
+  const std::vector<std::string> pool = {
+      PaymentHead(kBuffered, kBuffered, 13),
+      PaymentHead(kDuplex, kDuplex, 13),
+      Head(kNone, kDuplex, CallHeaders("/tools/payments/list_all"), true),
+      Head(kBuffered, kBuffered, CallHeaders("/tools/payments/list_all"), true),
+      RequestBody(R"({"amount":42})"),
+      RequestBody(R"({"amount":99})", false),
+      RequestBody(""),
+      Headers(6, {{"x-sum", "1"}}, false),
+      AnswerHead({{"content-type", "application/json"}}),
+      AnswerHead({{"content-type", "text/event-stream"}}, true),
+      AnswerBody(R"({"pan":1})"),
+      AnswerBody(R"({"pan":)", false),
+      Headers(7, {{"x-sum", "1"}}, false),
+      "\xff",
+  };
+  uint32_t random = 7;
+  size_t clean = 0;
+  for (int round = 0; round < 1500; ++round) {
+    Open();
+    const size_t recorded = RecordCount();
+    size_t went_on = 0;
+    const bool held = round % 2 == 0;
+    for (int i = 0; i < 4 + round / 2 % 3 && !call_->code; ++i) {
+      random = random * 1664525 + 1013904223;
+      // Mostly what may well come next.
+      const size_t likely[] = {0, 4, 8, 10, 12, 12};
+      const std::string& message =
+          (random >> 8) % 4 == 0 ? pool[(random >> 16) % pool.size()] : pool[likely[i]];
+      const size_t before = call_->sent.size();
+      journal_.Hold(held);
+      handler_->OnMessage(message);
+      for (size_t j = before; held && j < call_->sent.size(); ++j) {
+        const Reply reply = Reply::Read(call_->sent[j]);
+        const bool request = reply.kind == 1 || reply.kind == 3;
+        EXPECT_FALSE(request && (!reply.set.empty() || reply.chunk)) << "went on unrecorded";
+      }
+      journal_.Hold(false);
+      Settle();
+      for (size_t j = before; j < call_->sent.size(); ++j) {
+        const Reply reply = Reply::Read(call_->sent[j]);
+        if (reply.kind == 1 || reply.kind == 3) went_on += reply.set.contains("X-Aegis-Decision");
+        if (reply.kind == 4 && (reply.body || reply.chunk)) {
+          const std::string text = reply.body ? *reply.body : *reply.chunk;
+          EXPECT_EQ(text.find("\"pan\":1"), std::string::npos);
+        }
+      }
+    }
+    EXPECT_LE(went_on, 1u);
+    EXPECT_GE(RecordCount(), recorded + went_on);
+    if (!call_->code) {
+      handler_->OnEnd();
+      Settle();
+    }
+    ASSERT_TRUE(call_->code);
+    if (*call_->code == 0) {
+      ++clean;
+      EXPECT_EQ(went_on, 1u);
+      EXPECT_GE(RecordCount(), recorded + 2) << "the decision and the outcome";
+    }
+    ASSERT_EQ(service_->held_bytes(), 0u);
+  }
+  EXPECT_GT(clean, 100u);
+}
+
 TEST_F(ExtProcTest, NothingIsLeftForTheNextCall) {
   Redact({"card_number"}, {"pan"});
   Pay(R"({"amount":42,"card_number":1})", kDuplex);

@@ -184,7 +184,7 @@ Refusal ResponseInspector::PassEvent(std::string_view event, std::string* out) {
       const std::string_view whole =
           rest.substr(0, feed == std::string_view::npos ? feed : feed + 1);
       rest.remove_prefix(whole.size());
-      std::string_view line = whole.substr(0, whole.find_last_not_of("\n") + 1);
+      std::string_view line = whole.substr(0, whole.find_last_not_of('\n') + 1);
       if (line.ends_with('\r')) line.remove_suffix(1);
       // A client takes it for the end of a line.
       if (line.find('\r') != std::string_view::npos) return kContent;
