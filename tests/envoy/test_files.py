@@ -48,5 +48,15 @@ def test_no_route_gets_round_aegis(name):
     for host in manager(FILES[name])["route_config"]["virtual_hosts"]:
         assert host["routes"][-1]["match"] == {"prefix": "/"}
         for route in [host, *host["routes"]]:
-            own = route.get("typed_per_filter_config", {}).get("envoy.filters.http.ext_authz", {})
-            assert "disabled" not in own
+            own = route.get("typed_per_filter_config", {})
+            if "disabled" in own.get("envoy.filters.http.ext_authz", {}):
+                assert own["envoy.filters.http.ext_proc"]["overrides"] == {}
+
+
+def test_external_processing_fails_closed():
+    named = {f["name"]: f for f in manager(FILES["ext-proc"])["http_filters"]}
+    filter_ = named["envoy.filters.http.ext_proc"]
+    settings = filter_["typed_config"]
+    assert filter_["disabled"] is True and settings["failure_mode_allow"] is False
+    unsafe = {"observability_mode", "disable_immediate_response", "mutation_rules", "forward_rules"}
+    assert not unsafe & set(settings)

@@ -190,6 +190,18 @@ def cli(*arguments, check: bool = True, stdin: str | None = None) -> subprocess.
     return done
 
 
+def read_body(request: http.server.BaseHTTPRequestHandler) -> bytes:
+    """The body of the request at hand, in chunks or not."""
+    if "chunked" not in request.headers.get("Transfer-Encoding", ""):
+        return request.rfile.read(int(request.headers.get("Content-Length", 0)))
+    body = b""
+    while size := int(request.rfile.readline(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
+    return body
+
+
 class Tool:
     """A real HTTP server; `seen` has each request as (method, path, headers, body)."""
 
@@ -200,7 +212,7 @@ class Tool:
             protocol_version = "HTTP/1.1"
 
             def handle_any(self):
-                body = self.read_body()
+                body = read_body(self)
                 seen.append((self.command, self.path, dict(self.headers.items()), body))
                 answer = json.dumps({"received": len(body)}).encode()
                 self.send_response(200)
@@ -208,16 +220,6 @@ class Tool:
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
-
-            def read_body(self) -> bytes:
-                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return body
 
             do_GET = do_POST = do_PUT = do_DELETE = handle_any
 

@@ -12,6 +12,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+from support.aegis_process import read_body
+
 
 class Http2Tool:
     """Answers each request in HTTP/2 (in clear); `seen` as support.aegis_process.Tool's."""
@@ -73,11 +75,49 @@ class Http2Tool:
         self.listening.close()
 
 
+class EchoTool:
+    """Answers with the body that it got, or with `answer` (type, body), by HTTP/1.1."""
+
+    def __init__(self):
+        outer = self
+        self.seen = []
+        self.answer: tuple[str, bytes] | None = None
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self):
+                body = read_body(self)
+                outer.seen.append((self.command, self.path, dict(self.headers.items()), body))
+                kind, content = outer.answer or ("application/json", body)
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("X-Aegis-Decision", "from-the-tool")
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class EventsTool:
     """Server-sent events: one at once, the second when `go_on` is set."""
 
     def __init__(self):
         outer = self
+        self.events = (b"data: 1\n\n", b"data: 2\n\n")
         self.seen = []
         self.go_on = threading.Event()
 
@@ -85,15 +125,15 @@ class EventsTool:
             protocol_version = "HTTP/1.1"
 
             def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = read_body(self)
                 outer.seen.append((self.command, self.path, dict(self.headers.items()), body))
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                self.event(b"data: 1\n\n")
+                self.event(outer.events[0])
                 outer.go_on.wait(10)
-                self.event(b"data: 2\n\n")
+                self.event(outer.events[1])
                 self.wfile.write(b"0\r\n\r\n")
 
             def event(self, text: bytes):
