@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "aegis/base/file.h"
+#include "aegis/base/text.h"
 #include "aegis/crypto/digest.h"
 #include "aegis/policy/check.h"
 #include "aegis/policy/dialect.h"
@@ -186,12 +187,36 @@ constexpr Key kExtProcKeys[] = {
 };
 constexpr Type kExtProc = {
     .shape = Shape::kMap, .expected = "a map with 'redact'", .keys = kExtProcKeys};
+constexpr Key kOpaEnvoyKeys[] = {
+    {"addr", &kText,
+     "Where Envoys ask: host:port, grpc://host:port or unix://PATH; default :9191."},
+    {"path", &kText, "The rule that decides; default envoy/authz/allow."},
+    {"dry-run", &kFlag, "Record what the policy denies and let it pass; default false."},
+    {"skip-request-body-parse", &kFlag, "Leave out parsed_body; default false."},
+    {"enable-reflection", nullptr, "gRPC's server reflection."},
+    {"query", nullptr, "Deprecated by OPA; use path."},
+    {"proto-descriptor", nullptr, "Descriptors of gRPC bodies."},
+    {"grpc-max-recv-msg-size", nullptr, "Most bytes of a request."},
+    {"grpc-max-send-msg-size", nullptr, "Most bytes of an answer."},
+    {"enable-performance-metrics", nullptr, "Metrics of opa-envoy-plugin."},
+    {"grpc-request-duration-seconds-buckets", nullptr, "Buckets of those."},
+};
+constexpr Type kOpaEnvoy = {.shape = Shape::kMap,
+                            .expected = "a map of opa-envoy-plugin's settings",
+                            .keys = kOpaEnvoyKeys};
+constexpr Key kPluginsKeys[] = {
+    {"envoy_ext_authz_grpc", &kOpaEnvoy,
+     "A door for Envoys like opa-envoy-plugin's, which asks for no tokens."},
+};
+constexpr Type kPlugins = {
+    .shape = Shape::kMap, .expected = "a map of plugins", .keys = kPluginsKeys};
 constexpr Key kConfigKeys[] = {
     {"services", &kServices, "Servers that are called."},
     {"keys", &kKeys, "Keys that signatures are checked with."},
     {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
     {"envoy", &kEnvoy, "The door for Envoys: external authorization and processing by gRPC."},
     {"ext_proc", &kExtProc, "What external processing does to calls and answers."},
+    {"plugins", &kPlugins, "What OPA has as plugins."},
 };
 constexpr Type kConfig = {.shape = Shape::kMap,
                           .expected = "a map of settings",
@@ -214,8 +239,10 @@ bool FlagOf(const Node* map, std::string_view key, bool otherwise) {
   return node == nullptr ? otherwise : node->text == "true";
 }
 
-// Plans a bundle that was built without a plan, when the Rego compiler is installed.
-Result<std::string> PlanWithTool(const rego::Bundle& bundle, std::string_view entrypoint) {
+// Plans a bundle that was built without a plan, when the Rego compiler is installed. `other`: an
+// entrypoint beside the first; empty: none.
+Result<std::string> PlanFor(const rego::Bundle& bundle, std::string_view entrypoint,
+                            std::string_view other) {
   const std::string advice =
       "; or build it with `opa build -t plan -e " + std::string(entrypoint) + "`";
   if (bundle.modules.empty()) {
@@ -228,7 +255,12 @@ Result<std::string> PlanWithTool(const rego::Bundle& bundle, std::string_view en
         Code::kInvalidArgument, "bundle_no_plan",
         "the bundle has no plan, and it cannot be made here: " + tool.error().message + advice);
   }
-  return rego::PlanBundle(bundle, {std::string(entrypoint)}, *tool);
+  std::vector<std::string> entrypoints{std::string(entrypoint)};
+  if (!other.empty() && other != entrypoint) entrypoints.emplace_back(other);
+  return rego::PlanBundle(bundle, entrypoints, *tool);
+}
+Result<std::string> PlanWithTool(const rego::Bundle& bundle, std::string_view entrypoint) {
+  return PlanFor(bundle, entrypoint, {});
 }
 
 // Makes the Config of a document that has the right form.
@@ -240,13 +272,17 @@ class Reader {
   Config Read(const Node& root) {
     Config config;
     root_ = &root;
+    if (const Node* plugins = root.Find("plugins")) {
+      if (const Node* plugin = plugins->Find("envoy_ext_authz_grpc"))
+        ReadOpaEnvoy(*plugin, config.opa_envoy);
+    }
     if (const Node* bundles = root.Find("bundles"); bundles && !bundles->members.empty()) {
       const Node::Member& bundle = bundles->members.front();
       if (bundle.key != tenant_) {
         reporter_.Error(bundle.key_offset, "there is no tenant '" + policy::Shorten(bundle.key) +
                                                "'; the only one is '" + tenant_ + "'");
       }
-      config.bundle_source = ReadBundle(*bundle.value);
+      config.bundle_source = ReadBundle(*bundle.value, config.opa_envoy);
     }
     if (const Node* envoy = root.Find("envoy")) {
       config.envoy.address = TextOf(envoy, "address");
@@ -268,7 +304,32 @@ class Reader {
     return found == nullptr ? nullptr : found->Find(name);
   }
 
-  gateway::BundleSource ReadBundle(const Node& bundle) {
+  // Forms as of opa-envoy-plugin v1.19.1, internal/internal.go.
+  void ReadOpaEnvoy(const Node& plugin, gateway::OpaEnvoyOptions& out) {
+    out.address = ":9191";
+    if (const Node* address = plugin.Find("addr")) {
+      out.address = address->text;
+      if (out.address.starts_with("grpc://")) {
+        out.address.erase(0, 7);
+      } else if (out.address.starts_with("unix://") && !out.address.starts_with("unix://@")) {
+        out.address.erase(5, 2);
+      } else if (out.address.find("://") != std::string::npos) {
+        reporter_.Error(address->offset,
+                        "'addr' must be host:port, grpc://host:port or unix://PATH");
+      }
+    }
+    if (const Node* path = plugin.Find("path")) {
+      out.path.clear();
+      for (const std::string_view segment : Split(path->text, '/')) {
+        if (!segment.empty()) out.path.append(out.path.empty() ? "" : "/").append(segment);
+      }
+      if (out.path.empty()) reporter_.Error(path->offset, "'path' names no rule");
+    }
+    out.dry_run = FlagOf(&plugin, "dry-run", false);
+    out.skip_request_body_parse = FlagOf(&plugin, "skip-request-body-parse", false);
+  }
+
+  gateway::BundleSource ReadBundle(const Node& bundle, const gateway::OpaEnvoyOptions& opa_envoy) {
     gateway::BundleSource source;
     const std::string service_name = TextOf(&bundle, "service");
     if (const Node* service = Find("services", service_name)) {
@@ -279,6 +340,14 @@ class Reader {
     }
     source.resource = TextOf(&bundle, "resource");
     source.planner = PlanWithTool;
+    if (!opa_envoy.address.empty()) {
+      // A bundle made for opa-envoy-plugin has no other; beside another, both are planned.
+      source.entrypoint = opa_envoy.path;
+      source.planner = [asked = opa_envoy.path](const rego::Bundle& content,
+                                                std::string_view entrypoint) {
+        return PlanFor(content, entrypoint, asked);
+      };
+    }
     if (bundle.Find("entrypoint") != nullptr) source.entrypoint = TextOf(&bundle, "entrypoint");
     source.persist = FlagOf(&bundle, "persist", true);
     // One source's copy on disk must not be taken for another's.

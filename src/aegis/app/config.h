@@ -1,7 +1,7 @@
 // aegis.yaml: what a running Aegis is told by file. docs/configuration.md describes it for users.
 //
-// The keys services, keys and bundles are those of OPA's configuration (OPA docs "Configuration"),
-// as far as they are known here; anything else is a mistake.
+// The keys services, keys, bundles and plugins are those of OPA's configuration (OPA docs
+// "Configuration"), as far as they are known here; anything else is a mistake.
 #pragma once
 
 #include <optional>
@@ -20,6 +20,8 @@ struct Config {
   // Where Envoys ask; its address is empty when the file does not say.
   gateway::EnvoyListener envoy;
   gateway::Redaction redaction;
+  // Likewise, as they would ask opa-envoy-plugin.
+  gateway::OpaEnvoyOptions opa_envoy;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at

@@ -140,6 +140,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                       .workers = workers,
                                                       .envoy = std::move(config.envoy),
                                                       .redaction = std::move(config.redaction),
+                                                      .opa_envoy = std::move(config.opa_envoy),
                                                       .limits = {},
                                                       .shadow = flags.shadow,
                                                       .producer = kProducer,
@@ -168,6 +169,10 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
             gateway::AdminServer::Start(
                 {.address = flags.admin, .version = AEGIS_VERSION, .sync = running.sync.get()},
                 *running.gateway));
+  if (!running.gateway->opa_envoy_address().empty()) {
+    logger.Warn("Envoys may ask without any token where opa-envoy-plugin would be",
+                {{"address", running.gateway->opa_envoy_address()}});
+  }
   if (flags.shadow)
     logger.Warn(
         "shadow mode: every verdict is recorded and none is enforced; only bad tokens are refused");
@@ -175,7 +180,8 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                        .gateway = "http://" + running.gateway->addresses()[0],
                                        .admin = "http://" + running.admin->address(),
                                        .pid = ::getpid(),
-                                       .envoy = running.gateway->envoy_address()});
+                                       .envoy = running.gateway->envoy_address(),
+                                       .opa_envoy = running.gateway->opa_envoy_address()});
 }
 
 // Lets calls end, then takes the parts down.
@@ -214,8 +220,11 @@ Status RunDemo(const cli::Context& context, const Flags& flags, const Running& r
 void PrintBanner(const cli::Context& context, const Flags& flags, const Running& running) {
   if (context.format() == cli::Format::kJson) return;
   const std::string& envoy = running.gateway->envoy_address();
-  const std::string envoys =
+  std::string envoys =
       envoy.empty() ? std::string() : "  Envoys    " + envoy + "   (external authorization)\n";
+  if (const std::string& opa = running.gateway->opa_envoy_address(); !opa.empty()) {
+    envoys += "  Envoys    " + opa + "   (as opa-envoy-plugin: no tokens are asked for)\n";
+  }
   std::printf(
       "\nAegis %s is up%s.\n"
       "  agents    http://%s/tools/<tool>/<action>   (decisions: /v1/decisions)\n"

@@ -63,6 +63,18 @@ bool IsValidUtf8(std::string_view text) {
   return true;
 }
 
+std::string ReplaceBadUtf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    size_t length = 1;
+    while (length < 4 && length < text.size() && !IsValidUtf8(text.substr(0, length))) ++length;
+    const bool valid = IsValidUtf8(text.substr(0, length));
+    out.append(valid ? text.substr(0, length) : "\xef\xbf\xbd");
+    text.remove_prefix(valid ? length : 1);
+  }
+  return out;
+}
+
 std::vector<std::string_view> Split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (;;) {

@@ -16,6 +16,8 @@ std::optional<std::string> HexDecode(std::string_view text);
 
 // Whether `text` is UTF-8 (RFC 3629: shortest form, no surrogates, at most U+10FFFF).
 bool IsValidUtf8(std::string_view text);
+// With U+FFFD for each byte that is not part of a UTF-8 character.
+std::string ReplaceBadUtf8(std::string_view text);
 
 // Pieces between separators; "a,,b" has three, "" has one.
 std::vector<std::string_view> Split(std::string_view text, char separator);

@@ -51,6 +51,13 @@ TEST(Text, WildcardStarsOnly) {
     EXPECT_EQ(MatchesWildcard(c.pattern, c.text), c.matches) << c.pattern << " ~ " << c.text;
 }
 
+TEST(Text, BadUtf8IsReplacedByteByByte) {
+  EXPECT_EQ(ReplaceBadUtf8("a\xc3\xa9\xf0\x9f\x98\x80"), "a\xc3\xa9\xf0\x9f\x98\x80");
+  EXPECT_EQ(ReplaceBadUtf8("\xff\xc3("), "\xef\xbf\xbd\xef\xbf\xbd(");
+  EXPECT_EQ(ReplaceBadUtf8("\xe2\x82"), "\xef\xbf\xbd\xef\xbf\xbd");
+  EXPECT_EQ(ReplaceBadUtf8(""), "");
+}
+
 TEST(Text, SplitAndTrim) {
   EXPECT_EQ(Split("a,,b", ',').size(), 3u);
   EXPECT_EQ(Split("", ',').size(), 1u);

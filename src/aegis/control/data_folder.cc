@@ -208,6 +208,7 @@ Status DataFolder::WriteRunInfo(const RunInfo& info) const {
                          {"admin", info.admin},
                          {"pid", info.pid}};
   if (!info.envoy.empty()) body["envoy"] = info.envoy;
+  if (!info.opa_envoy.empty()) body["opa_envoy"] = info.opa_envoy;
   return WriteFileAtomic(path_ + "/run.json",
                          body.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
                          0600);

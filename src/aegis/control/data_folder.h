@@ -39,7 +39,8 @@ struct RunInfo {
   std::string gateway;
   std::string admin;
   int64_t pid = 0;
-  std::string envoy = {};  // host:port or unix:PATH; empty: not served
+  std::string envoy = {};      // host:port or unix:PATH; empty: not served
+  std::string opa_envoy = {};  // likewise
 };
 
 class DataFolder {

@@ -14,6 +14,8 @@ std::string_view DoorName(Door door) {
       return "ext_authz";
     case Door::kExtProc:
       return "ext_proc";
+    case Door::kOpaEnvoy:
+      return "opa_envoy";
   }
   return "http";
 }

@@ -13,8 +13,9 @@
 
 namespace aegis::decision {
 
-enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz, kExtProc };
-std::string_view DoorName(Door door);  // "http", "sdk", "cli", "ext_authz", "ext_proc"
+enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz, kExtProc, kOpaEnvoy };
+// "http", "sdk", "cli", "ext_authz", "ext_proc", "opa_envoy"
+std::string_view DoorName(Door door);
 
 struct Header {
   std::string_view name;  // lower case

@@ -142,6 +142,7 @@ std::string AdminServer::ConfigDocument() const {
   }
   addresses.push_back(']');
   if (!gateway_.envoy_address().empty()) writer.Text("envoy", gateway_.envoy_address());
+  if (!gateway_.opa_envoy_address().empty()) writer.Text("opa_envoy", gateway_.opa_envoy_address());
   ObjectWriter limits(writer.Key("limits"));
   limits.Number("max_head_bytes", gateway.limits.http.max_head_bytes);
   limits.Number("max_fields", gateway.limits.http.max_fields);

@@ -57,6 +57,7 @@ Status Gateway::Bind() {
   options.pipeline.shadow = options_.shadow;
   options.pipeline.producer = options_.producer;
   options.pipeline.clock = options_.clock;
+  options.opa_envoy = options_.opa_envoy;
   options.serving = [this] { return NotReadyBecause().empty(); };
   for (size_t i = 0; i < options_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(
@@ -75,7 +76,7 @@ Status Gateway::Bind() {
     addresses_.push_back(address.ToString());
     if (port_ == 0) port_ = address.port();
   }
-  return options_.envoy.address.empty() ? Ok() : BindEnvoy();
+  return BindEnvoy();
 }
 
 Status Gateway::BindEnvoy() {
@@ -87,26 +88,37 @@ Status Gateway::BindEnvoy() {
                                                 .client_ca_file = envoy.client_ca_file,
                                                 .protocols = {"h2"}}));
   }
+  if (!envoy.address.empty()) {
+    AEGIS_TRY(envoy_address_, BindGrpc(envoy.address, tls, &Worker::ListenEnvoy));
+  }
+  if (!options_.opa_envoy.address.empty()) {
+    AEGIS_TRY(opa_envoy_address_,
+              BindGrpc(options_.opa_envoy.address, nullptr, &Worker::ListenOpaEnvoy));
+  }
+  return Ok();
+}
+
+Result<std::string> Gateway::BindGrpc(const std::string& where,
+                                      const std::shared_ptr<const net::TlsServerContext>& tls,
+                                      Listen listen) {
   constexpr std::string_view kUnix = "unix:";
-  if (envoy.address.starts_with(kUnix)) {
-    AEGIS_TRY(FileDescriptor first, net::ListenUnix(envoy.address.substr(kUnix.size())));
+  if (where.starts_with(kUnix)) {
+    AEGIS_TRY(FileDescriptor first, net::ListenUnix(where.substr(kUnix.size())));
     for (size_t i = 1; i < workers_.size(); ++i) {
       AEGIS_TRY(FileDescriptor fd, net::Duplicate(first));
-      workers_[i]->ListenEnvoy(std::move(fd), tls);
+      (*workers_[i].*listen)(std::move(fd), tls);
     }
-    workers_[0]->ListenEnvoy(std::move(first), tls);
-    envoy_address_ = envoy.address;
-    return Ok();
+    (*workers_[0].*listen)(std::move(first), tls);
+    return where;
   }
-  AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(envoy.address));
+  AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(where));
   if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
   for (size_t i = 0; i < workers_.size(); ++i) {
     AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
     if (i == 0) address = net::LocalAddress(fd.get());
-    workers_[i]->ListenEnvoy(std::move(fd), tls);
+    (*workers_[i].*listen)(std::move(fd), tls);
   }
-  envoy_address_ = address.ToString();
-  return Ok();
+  return address.ToString();
 }
 
 void Gateway::UpdateState(std::shared_ptr<const State> state) {

@@ -22,6 +22,10 @@
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
 
+namespace aegis::net {
+class TlsServerContext;
+}  // namespace aegis::net
+
 namespace aegis::gateway {
 
 class Worker;
@@ -37,6 +41,7 @@ class Gateway {
     size_t workers = 1;
     EnvoyListener envoy;
     Redaction redaction;  // by external processing
+    OpaEnvoyOptions opa_envoy;
     Limits limits;
     bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
     std::string producer;  // of the records, as the journal's
@@ -61,6 +66,8 @@ class Gateway {
   const std::vector<std::string>& addresses() const { return addresses_; }
   // Where Envoys are served, as bound, or "unix:PATH"; empty: nowhere.
   const std::string& envoy_address() const { return envoy_address_; }
+  // The same for those that ask as they would ask opa-envoy-plugin.
+  const std::string& opa_envoy_address() const { return opa_envoy_address_; }
   uint16_t port() const { return port_; }  // of the first address
 
   // Why calls are not decided as they should be; empty: ready.
@@ -78,12 +85,17 @@ class Gateway {
   explicit Gateway(Options options);
   Status Bind();
   Status BindEnvoy();
+  using Listen = void (Worker::*)(FileDescriptor, std::shared_ptr<const net::TlsServerContext>);
+  // Has every worker listen there; the address as bound.
+  Result<std::string> BindGrpc(const std::string& address,
+                               const std::shared_ptr<const net::TlsServerContext>& tls,
+                               Listen listen);
 
   Options options_;
   IssuedDecisions issued_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::string> addresses_;
-  std::string envoy_address_;
+  std::string envoy_address_, opa_envoy_address_;
   uint16_t port_ = 0;
   bool draining_ = false;  // guarded by mutex_
   mutable std::mutex mutex_;

@@ -42,4 +42,12 @@ struct Redaction {
   std::vector<std::string> response;
 };
 
+// Where Envoys ask as they would ask opa-envoy-plugin, whose configuration this is.
+struct OpaEnvoyOptions {
+  std::string address;                     // host:port or unix:PATH; empty: nowhere
+  std::string path = "envoy/authz/allow";  // the entrypoint
+  bool dry_run = false;                    // what the policy denies is recorded and may go on
+  bool skip_request_body_parse = false;
+};
+
 }  // namespace aegis::gateway

@@ -61,6 +61,16 @@ Pipeline::Pipeline(const Options& options, Recorder& recorder, telemetry::Worker
   if (!options_.clock) options_.clock = &Clock::System();
 }
 
+void Pipeline::SetState(std::shared_ptr<const State> state) {
+  state_ = std::move(state);
+  identity::Principal nobody;
+  if (state_) {
+    nobody.org = state_->org;
+    nobody.tenant = state_->tenant;
+  }
+  nobody_.principal = identity::PrincipalRef(std::move(nobody));
+}
+
 void Pipeline::Begin(const net::RequestHead* head, int64_t started_ns, Ticket* ticket) {
   const net::HeaderField* parent = head ? head->Find(FieldId::kTraceparent) : nullptr;
   const auto continued = trace_ids_.Continue(parent ? parent->value : std::string_view());
@@ -110,15 +120,22 @@ Result<Caller> Pipeline::Authenticate(const Credential& credential, const Origin
   return AuthenticateAgain(credential, origin, Caller());
 }
 
+bool Pipeline::IsBlocked(std::string_view address) {
+  if (!state_ || state_->blocked_sources.empty() ||
+      !state_->blocked_sources.contains(net::IpOfAddress(address))) {
+    return false;
+  }
+  metrics_.CountUnknownCaller(UnknownReason("caller_blocked"));
+  return true;
+}
+
 Result<Caller> Pipeline::AuthenticateAgain(const Credential& credential, const Origin& origin,
                                            const Caller& before) {
   if (!state_) {
     return Fail(Code::kUnavailable, "not_ready",
                 "the gateway has no settings yet; it cannot tell who calls");
   }
-  if (!state_->blocked_sources.empty() &&
-      state_->blocked_sources.contains(net::IpOfAddress(origin.address))) {
-    metrics_.CountUnknownCaller(UnknownReason("caller_blocked"));
+  if (IsBlocked(origin.address)) {
     return Fail(Code::kPermissionDenied, "caller_blocked",
                 "calls from this address are blocked by the operator");
   }
@@ -262,6 +279,44 @@ RecordSlot* Pipeline::Query(const QueryInput& query, RecordWaiter* waiter, Ticke
   input.tool = kQueryTool;
   input.action = query.path;
   input.params = query.input;
+  return Record(input, decision, now_ns, waiter, ticket);
+}
+
+decision::Decision Pipeline::Answer(const Question& question, int64_t now_ns,
+                                    VerdictReader& reader) {
+  if (!state_->snapshot) {
+    return Deny(Reason::kNoPolicy, "no policy has been published for this tenant");
+  }
+  const auto answer = evaluator_.Query(*state_->snapshot, question.path, question.input, now_ns);
+  if (!answer) return Deny(Reason::kPolicyError, "the policy could not be evaluated");
+  if (answer->is_undefined()) return Deny(Reason::kPolicyError, "the policy gives no answer");
+  const std::optional<bool> verdict = reader.ReadVerdict(*answer);
+  if (!verdict) return Deny(Reason::kPolicyError, "the policy's answer is not of the right form");
+  decision::Decision decision = Deny(Reason::kCustomDenied, "the policy denies the call");
+  if (*verdict) {
+    decision.outcome = Outcome::kAllow;
+    decision.reason = Reason::kAllowed;
+    decision.message = {};
+  }
+  decision.rule = question.path;
+  if (question.dry_run) decision.mode = decision::Mode::kShadow;
+  return decision;
+}
+
+RecordSlot* Pipeline::Ask(const Question& question, VerdictReader& reader, RecordWaiter* waiter,
+                          Ticket* ticket) {
+  const int64_t now_ns = options_.clock->UnixNanos();
+  const int64_t begin = options_.clock->MonotonicNanos();
+  const decision::Decision decision = Answer(question, now_ns, reader);
+  metrics_.decision_duration.Observe(options_.clock->MonotonicNanos() - begin);
+  Input input;
+  input.caller = &nobody_;
+  input.door = question.door;
+  input.is_query = decision.rule.empty();
+  input.tool = question.tool;
+  input.action = question.action;
+  input.source = question.source;
+  input.params = question.input;
   return Record(input, decision, now_ns, waiter, ticket);
 }
 

@@ -59,8 +59,9 @@ class Pipeline {
   Pipeline(const Options& options, Recorder& recorder, telemetry::WorkerMetrics& metrics);
 
   // The state of calls judged from now on.
-  void SetState(std::shared_ptr<const State> state) { state_ = std::move(state); }
+  void SetState(std::shared_ptr<const State> state);
   const State* state() const { return state_.get(); }
+  bool shadow() const { return options_.shadow; }
 
   // Starts a call: its arrival time, trace and id. `head` may be null.
   void Begin(const net::RequestHead* head, int64_t started_ns, Ticket* ticket);
@@ -86,6 +87,9 @@ class Pipeline {
   // The same, later in the same call, of which `before` was known: as of now, and not listed twice.
   Result<Caller> AuthenticateAgain(const Credential& credential, const Origin& origin,
                                    const Caller& before);
+  // Whether the operator blocks that address, with or without its port; counted. For doors that
+  // authenticate nobody.
+  bool IsBlocked(std::string_view address);
   UnknownCallers& unknown_callers() { return unknown_callers_; }
 
   // For what belongs to the call being judged; emptied by Judge.
@@ -102,7 +106,7 @@ class Pipeline {
     std::string_view
         source;  // who called the proxy that asks, as that has verified it; for the record
     bool rewritten = false;  // the tool would get other params than these; for the record
-    bool is_query = false;   // Query's own
+    bool is_query = false;   // Query's and Ask's own: a refusal stays one in shadow
   };
   // Decides the call and hands its record over. Then `waiter` is told when the record is durable,
   // and only then may the call go on or its denial be answered. Returns the slot, so that the
@@ -125,6 +129,30 @@ class Pipeline {
   // As Judge; the ticket proceeds when there is an answer.
   RecordSlot* Query(const QueryInput& input, RecordWaiter* waiter, Ticket* ticket,
                     QueryAnswer* answer);
+
+  // A question that a policy of another kind answers, about a call by someone whom Aegis does not
+  // know: the record names no agent, but the source.
+  struct Question {
+    decision::Door door = decision::Door::kOpaEnvoy;
+    std::string_view path;    // the entrypoint; the record's rule
+    rego::Value input;        // in arena()
+    std::string_view tool;    // these three for the record
+    std::string_view action;  //
+    std::string_view source;  //
+    bool dry_run = false;     // what the policy denies may go on; what it does not answer may not
+  };
+  // Reads the verdict in what the policy answered, while the value is valid; nothing: there is
+  // none in it. An undefined answer is not asked about.
+  class VerdictReader {
+   public:
+    virtual std::optional<bool> ReadVerdict(rego::Value answer) = 0;
+
+   protected:
+    ~VerdictReader() = default;
+  };
+  // As Judge. Without a verdict, for whatever cause, the call is denied. Only with a state.
+  RecordSlot* Ask(const Question& question, VerdictReader& reader, RecordWaiter* waiter,
+                  Ticket* ticket);
 
   // What became of the call of decision `decision_id`; nobody waits for this record. `error`:
   // static; empty: none.
@@ -150,6 +178,7 @@ class Pipeline {
   std::optional<decision::Decision> DecideAlone(const Caller& caller) const;
   decision::Decision Decide(const Input& input, int64_t now_ns);
   decision::Decision Evaluate(const QueryInput& input, int64_t now_ns, QueryAnswer* answer);
+  decision::Decision Answer(const Question& question, int64_t now_ns, VerdictReader& reader);
   RecordSlot* Record(const Input& input, const decision::Decision& decision, int64_t now_ns,
                      RecordWaiter* waiter, Ticket* ticket);
 
@@ -157,6 +186,7 @@ class Pipeline {
   Recorder& recorder_;
   telemetry::WorkerMetrics& metrics_;
   std::shared_ptr<const State> state_;
+  Caller nobody_;  // of the state's tenant
   decision::Evaluator evaluator_;
   identity::TokenCache tokens_;
   UnknownCallers unknown_callers_;

@@ -28,15 +28,24 @@ void Worker::Listen(FileDescriptor listening) {
 
 void Worker::ListenEnvoy(FileDescriptor listening,
                          std::shared_ptr<const net::TlsServerContext> tls) {
-  if (!envoy_) {
-    EnvoyDoor::Options options;
-    options.limits = options_.limits;
-    options.redaction = options_.redaction;
-    options.max_connections = options_.max_connections;
-    options.serving = options_.serving;
-    envoy_ = std::make_unique<EnvoyDoor>(options, loop_, pipeline_, metrics_, logger_);
-  }
+  if (!envoy_) envoy_ = MakeEnvoyDoor(nullptr);
   envoy_->Listen(std::move(listening), std::move(tls));
+}
+
+void Worker::ListenOpaEnvoy(FileDescriptor listening,
+                            std::shared_ptr<const net::TlsServerContext> tls) {
+  if (!opa_envoy_) opa_envoy_ = MakeEnvoyDoor(&options_.opa_envoy);
+  opa_envoy_->Listen(std::move(listening), std::move(tls));
+}
+
+std::unique_ptr<EnvoyDoor> Worker::MakeEnvoyDoor(const OpaEnvoyOptions* opa_envoy) {
+  EnvoyDoor::Options options;
+  options.limits = options_.limits;
+  options.redaction = options_.redaction;
+  options.max_connections = options_.max_connections;
+  options.serving = options_.serving;
+  options.opa_envoy = opa_envoy;
+  return std::make_unique<EnvoyDoor>(options, loop_, pipeline_, metrics_, logger_);
 }
 
 void Worker::Start() {
@@ -123,14 +132,16 @@ void Worker::BeginDrain() {
     for (auto& acceptor : acceptors_) acceptor->Close();
     // Closing takes a connection out of the list and another into its place.
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
-    if (!envoy_) return;
-    envoy_->BeginDrain();
+    if (envoy_) envoy_->BeginDrain();
+    if (opa_envoy_) opa_envoy_->BeginDrain();
     CountEnvoyConnections();
   });
 }
 
 void Worker::CountEnvoyConnections() {
-  const size_t count = envoy_->connection_count();
+  size_t count = 0;
+  if (envoy_) count += envoy_->connection_count();
+  if (opa_envoy_) count += opa_envoy_->connection_count();
   envoy_connections_.store(count, std::memory_order_relaxed);
   constexpr int kAgainMs = 50;
   if (count > 0 && !stopping_) envoy_timer_.Arm(loop_, kAgainMs);
@@ -150,6 +161,7 @@ void Worker::StopOnLoop() {
   for (auto& acceptor : acceptors_) acceptor->Close();
   while (!connections_.empty()) connections_.back()->Close();
   if (envoy_) envoy_->Close();
+  if (opa_envoy_) opa_envoy_->Close();
   for (auto& [key, pool] : pools_) pool->Retire();
   StopWhenQuiet();
 }

@@ -35,6 +35,7 @@ class Worker {
     size_t max_connections = 4096;  // of this worker
     Pipeline::Options pipeline;
     std::function<bool()> serving;  // what the health service says; any thread
+    OpaEnvoyOptions opa_envoy;
   };
   Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
          IssuedDecisions& issued, telemetry::Logger& logger);
@@ -44,6 +45,8 @@ class Worker {
   void Listen(FileDescriptor listening);
   // For Envoys, by gRPC. `tls`: nullptr for HTTP/2 in clear.
   void ListenEnvoy(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls);
+  // The same, as opa-envoy-plugin.
+  void ListenOpaEnvoy(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls);
   void Start();
   // Any thread.
   void SetState(std::shared_ptr<const State> state);
@@ -78,6 +81,7 @@ class Worker {
  private:
   void Accept(FileDescriptor socket, const net::SocketAddress& peer);
   void DropUnusedPools();
+  std::unique_ptr<EnvoyDoor> MakeEnvoyDoor(const OpaEnvoyOptions* opa_envoy);
   void CountEnvoyConnections();
   void StopOnLoop();
   void StopWhenQuiet();
@@ -95,7 +99,7 @@ class Worker {
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::atomic<size_t> connection_count_{0};
-  std::unique_ptr<EnvoyDoor> envoy_;  // nullptr: not served
+  std::unique_ptr<EnvoyDoor> envoy_, opa_envoy_;  // nullptr: not served
   std::atomic<size_t> envoy_connections_{0};
   net::Timer envoy_timer_;  // while draining
   bool draining_ = false;

@@ -29,11 +29,19 @@ EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pip
       ext_proc_(loop, pipeline, options_.limits, &redactor_, metrics, logger),
       health_(loop, options_.serving),
       server_(loop, ServerOptions(options_)) {
-  server_.AddService(std::string(ExtAuthzService::kName), &ext_authz_);
-  server_.AddService(std::string(ExtProcService::kName), &ext_proc_);
+  if (options_.opa_envoy != nullptr) {
+    opa_envoy_ = std::make_unique<OpaEnvoyService>(*options_.opa_envoy, pipeline, metrics, logger);
+    AddService(OpaEnvoyService::kName, opa_envoy_.get());
+  } else {
+    AddService(ExtAuthzService::kName, &ext_authz_);
+    AddService(ExtProcService::kName, &ext_proc_);
+  }
   server_.AddService(std::string(grpc::HealthService::kName), &health_);
-  health_.AddName(std::string(ExtAuthzService::kName));
-  health_.AddName(std::string(ExtProcService::kName));
+}
+
+void EnvoyDoor::AddService(std::string_view name, grpc::Service* service) {
+  server_.AddService(std::string(name), service);
+  health_.AddName(std::string(name));
 }
 
 void EnvoyDoor::BeginDrain() {

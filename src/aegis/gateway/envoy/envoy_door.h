@@ -10,6 +10,7 @@
 #include "aegis/gateway/envoy/ext_authz_service.h"
 #include "aegis/gateway/envoy/ext_proc_service.h"
 #include "aegis/gateway/envoy/json_redactor.h"
+#include "aegis/gateway/envoy/opa_envoy_service.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/grpc/health.h"
@@ -27,6 +28,8 @@ class EnvoyDoor {
     Redaction redaction;
     size_t max_connections = 1024;
     std::function<bool()> serving;  // what health says; may be called often
+    // nullptr: the authorization service of Aegis; else that of opa-envoy-plugin.
+    const OpaEnvoyOptions* opa_envoy = nullptr;
   };
   // The rest must outlive the door.
   EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pipeline,
@@ -42,10 +45,13 @@ class EnvoyDoor {
   size_t connection_count() const { return server_.connection_count(); }
 
  private:
+  void AddService(std::string_view name, grpc::Service* service);
+
   Options options_;
   JsonRedactor redactor_;
   ExtAuthzService ext_authz_;
   ExtProcService ext_proc_;
+  std::unique_ptr<OpaEnvoyService> opa_envoy_;
   grpc::HealthService health_;
   grpc::Server server_;  // last: its end hands the calls back to the services
 };
