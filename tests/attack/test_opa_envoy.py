@@ -130,7 +130,9 @@ HOSTILE = {
         content_type=MULTIPART,
         body=form(b'Content-Disposition: form-data; name="user\r\n\r\nevil'),
     ),
-    "multipart, no end": question(content_type=MULTIPART, body=b"--b\r\n" + NAMED + b"\r\n\r\nevil"),
+    "multipart, no end": question(
+        content_type=MULTIPART, body=b"--b\r\n" + NAMED + b"\r\n\r\nevil"
+    ),
     "multipart, two boundaries": question(
         content_type=MULTIPART + "; boundary=c", body=form(NAMED + b"\r\n\r\nevil")
     ),

@@ -443,4 +443,5 @@ def test_mistakes_in_the_configuration_are_told(tmp_path, key):
     path.write_text("# nothing\n")
     assert "control plane" in cli("config", "check", path).stdout
     schema = json.loads(cli("config", "schema").stdout)
-    assert set(schema["properties"]) == {"services", "keys", "bundles"}
+    keys = {"services", "keys", "bundles", "envoy", "ext_proc", "plugins"}
+    assert set(schema["properties"]) == keys

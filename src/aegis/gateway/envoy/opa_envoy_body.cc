@@ -14,7 +14,6 @@
 namespace aegis::gateway {
 namespace {
 
-using rego::MakeStringView;
 using rego::Value;
 
 constexpr std::string_view kNoMemory = "it is too large to be judged";
