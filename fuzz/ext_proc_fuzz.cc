@@ -15,9 +15,6 @@
 
 namespace {
 
-using aegis::gateway::BodyMode;
-using aegis::gateway::ContentFilter;
-using aegis::gateway::Direction;
 using aegis::gateway::JsonRedactor;
 using aegis::gateway::OwnHeader;
 using aegis::gateway::ProcessingKind;

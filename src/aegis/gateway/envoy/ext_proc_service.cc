@@ -3,9 +3,9 @@
 #include <charconv>
 #include <string>
 
-#include "aegis/base/text.h"
 #include "aegis/gateway/envoy/check_request.h"
 #include "aegis/gateway/envoy/checked_call.h"
+#include "aegis/gateway/envoy/header_changes.h"
 #include "aegis/gateway/envoy/processing_message.h"
 #include "aegis/gateway/envoy/processing_order.h"
 #include "aegis/gateway/envoy/response_inspector.h"
@@ -59,22 +59,6 @@ constexpr Refusal kNotRewritten{
 void AppendNumber(std::string& out, uint64_t number) {
   char digits[24];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
-}
-
-// Fields about the bytes of a body, which are not true of another.
-bool DescribesBytes(std::string_view name) {
-  return name == "content-md5" || name == "digest" || name == "content-digest" ||
-         name == "repr-digest" || name == "etag" || name == "accept-ranges";
-}
-
-// As net::FieldId::kAegis.
-bool IsAegisField(std::string_view name) {
-  constexpr std::string_view kPrefix = "x-aegis";
-  if (name.size() < kPrefix.size()) return false;
-  for (size_t i = 0; i < kPrefix.size(); ++i) {
-    if (name[i] != kPrefix[i] && (kPrefix[i] != '-' || name[i] != '_')) return false;
-  }
-  return true;
 }
 
 bool CanServe(BodyMode mode) {
@@ -235,8 +219,12 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
   }
 
   void TakeTrailers() {
+    const net::Http1Limits& limits = service_.limits_.http;
+    if (message_.headers.size() > limits.max_head_bytes ||
+        !ReadHeaderMap(message_.headers, limits.max_fields, &fields_)) {
+      return Refuse(kMalformed);
+    }
     if (order_.state() != Phase::kJudging) return AnswerTrailers(message_.headers);
-    if (message_.headers.size() > service_.limits_.http.max_head_bytes) return Refuse(kMalformed);
     trailers_.assign(message_.headers);
     has_trailers_ = true;
     AuthenticateAndJudge();
@@ -331,9 +319,8 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     Count(EnvoyAnswer::kAllowed);
     const std::string_view body = rewritten_ ? new_body_ : body_;
     figures_.request_bytes = body.size();
-    OwnHeaders headers;
-    changes_.Clear();
-    AddRequestChanges(&headers);
+    changes_.SetForTool(ticket_, checked_.head, credential_.in_authorization,
+                        service_.Covers(Direction::kResponse));
     answer_.clear();
     const bool buffered = body_shown_ && order_.request_mode() == BodyMode::kBuffered;
     const bool streamed = body_shown_ && !buffered;
@@ -356,34 +343,10 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     CountHeld();
   }
 
-  void AddRequestChanges(OwnHeaders* headers) {
-    headers->AddDecision(ticket_);
-    for (const OwnHeader& header : headers->items()) changes_.set.push_back(header);
-    if (service_.Covers(Direction::kResponse)) {
-      // An answer that is coded, or a part of one, could not be inspected.
-      changes_.set.push_back({"accept-encoding", "identity"});
-      changes_.remove.push_back("range");
-    }
-    for (const net::HeaderField& field : checked_.head.fields) {
-      if (StaysBehind(field, credential_.in_authorization) && !IsSet(field.name)) {
-        changes_.remove.push_back(field.name);
-      }
-    }
-  }
-  bool IsSet(std::string_view name) const {
-    for (const OwnHeader& header : changes_.set) {
-      if (EqualsIgnoreCase(header.name, name)) return true;
-    }
-    return false;
-  }
-
-  // Trailers of a request are not judged: no tool gets them.
   void AnswerTrailers(std::string_view trailers) {
-    if (!ReadHeaderMap(trailers, service_.limits_.http.max_fields, &fields_)) {
-      return Refuse(kMalformed);
-    }
-    changes_.Clear();
-    for (const OwnHeader& field : fields_) changes_.remove.push_back(field.name);
+    // They were read before, so that they can be.
+    ReadHeaderMap(trailers, service_.limits_.http.max_fields, &fields_);
+    changes_.DropAll(fields_);
     answer_.clear();
     AppendTrailersResponse(Direction::kRequest, changes_, answer_);
     call_->Send(answer_);
@@ -412,19 +375,8 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     const Refusal refusal = inspector_.Start(covered ? service_.filter_ : nullptr, type, encoding,
                                              service_.limits_.max_body_bytes);
     if (refusal.status != 0) return Refuse(refusal);
-    OwnHeaders headers;
-    headers.AddDecision(ticket_);
-    changes_.Clear();
-    for (const OwnHeader& header : headers.items()) changes_.set.push_back(header);
     const bool streamed = order_.response_mode() == BodyMode::kFullDuplex;
-    for (const OwnHeader& field : fields_) {
-      const bool about_bytes =
-          inspector_.inspects() &&
-          (DescribesBytes(field.name) || (streamed && field.name == "content-length"));
-      if ((IsAegisField(field.name) && !IsSet(field.name)) || about_bytes) {
-        changes_.remove.push_back(field.name);
-      }
-    }
+    changes_.SetForAgent(ticket_, fields_, inspector_.inspects(), streamed);
     answer_.clear();
     AppendHeadersResponse(Direction::kResponse, changes_, answer_);
     messages_ = 0;
@@ -478,10 +430,7 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
       if (refusal.status != 0) return Refuse(refusal);
       SendAnswer(false);
     }
-    changes_.Clear();
-    for (const OwnHeader& field : fields_) {
-      if (IsAegisField(field.name)) changes_.remove.push_back(field.name);
-    }
+    changes_.DropAegis(fields_);
     answer_.clear();
     AppendTrailersResponse(Direction::kResponse, changes_, answer_);
     call_->Send(answer_);

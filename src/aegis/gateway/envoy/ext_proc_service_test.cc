@@ -489,6 +489,15 @@ TEST_F(ExtProcTest, ADuplexBodyIsHeldUntilItIsJudged) {
   EXPECT_TRUE(replies[1].last);
 }
 
+TEST_F(ExtProcTest, MalformedTrailersAreRefusedBeforeAnythingGoesOn) {
+  Open();
+  Say(Head(kDuplex, kNone, CallHeaders(), false));
+  Say(RequestBody(R"({"amount":42})", false));
+  EXPECT_EQ(Reason(SayOne(std::string("\x32\x03\x0a\x01\xff", 5))), "400 check_malformed");
+  EXPECT_EQ(call_->sent.size(), 1u);
+  EXPECT_EQ(RecordCount(), 0u);
+}
+
 TEST_F(ExtProcTest, LargeBodiesGoOnInPieces) {
   limits_.max_body_bytes = limits_.max_buffered_bytes = 1 << 20;
   std::string body = R"({"amount":42,"note":")" + std::string(200'000, 'x') + "\"}";

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aegis/gateway/envoy/header_changes.h"
 #include "aegis/gateway/own_answer.h"
 #include "aegis/gateway/pipeline.h"
 
@@ -61,17 +62,6 @@ struct ProcessingRequest {
 
 // Reads the fields of a HeaderMap, in order. False: not one, or it has more than `max_fields`.
 bool ReadHeaderMap(std::string_view header_map, size_t max_fields, std::vector<OwnHeader>* fields);
-
-// What is to become of headers or trailers. Names may stand in one of the two only.
-struct HeaderChanges {
-  std::vector<OwnHeader> set;  // overwriting
-  std::vector<std::string_view> remove;
-
-  void Clear() {
-    set.clear();
-    remove.clear();
-  }
-};
 
 enum class Direction : uint8_t { kRequest, kResponse };
 
