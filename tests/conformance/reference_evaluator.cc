@@ -176,11 +176,9 @@ class Evaluator {
         RefObject* object = Collection<RefObject>(frame, stmt.target);
         if (object == nullptr || !a || !b) return Ended::Undefined();
         const auto found = object->find(*b);
-        if (found != object->end() && stmt.kind == Kind::kObjectInsertOnce) {
-          if (Compare(found->second, *a) != 0) throw Conflict();
-        } else {
-          object->insert_or_assign(*b, *a);
-        }
+        const bool once = found != object->end() && stmt.kind == Kind::kObjectInsertOnce;
+        if (once && Compare(found->second, *a) != 0) throw Conflict();
+        if (!once || stmt.number == 1) object->insert_or_assign(*b, *a);
         return Ended::Normally();
       }
       case Kind::kObjectMerge:

@@ -39,13 +39,14 @@ enum class OpCode : uint8_t {
             // constant strings in order
   kArrayAppend,       // c = c + [a]
   kObjectInsert,      // c[b] = a
-  kObjectInsertOnce,  // c[b] = a; conflict when it is there and different
-  kObjectMerge,       // c = a and b merged, a's scalars count; conflict unless both are objects
-  kSetAdd,            // c = c + {a}
-  kResultAdd,         // adds a to the result set
-  kJump,              // to jump
-  kScanBegin,  // starts over a with iterator registers b, b+1; key -> c, value -> extra; or jump
-  kScanNext,   // the next element -> c, extra and jump; goes on when there is none
+  kObjectInsertOnce,  // c[b] = a; conflict when it is there and different; `flag`: 1 if an equal
+                      // one is replaced
+  kObjectMerge,  // c = a and b merged, a's scalars count; conflict unless both are objects
+  kSetAdd,       // c = c + {a}
+  kResultAdd,    // adds a to the result set
+  kJump,         // to jump
+  kScanBegin,    // starts over a with iterator registers b, b+1; key -> c, value -> extra; or jump
+  kScanNext,     // the next element -> c, extra and jump; goes on when there is none
   // Operands from a on: wanted, key, and for kFindFirst the collection. Elements match whose member
   // `key`, or that themselves if that is undefined, are equal to what is wanted, different if
   // `flag`.

@@ -80,11 +80,13 @@ struct Block {
 // One statement; which fields are used depends on the kind, see the table in plan_reader.cc.
 struct Stmt {
   Kind kind = Kind::kNop;
-  Operand a;                  // source, a, value
-  Operand b;                  // key, b
-  Local target = kNoLocal;    // target, result, array, object, set, local; value of a scan
-  Local key = kNoLocal;       // key of a scan
-  int64_t number = 0;         // value, capacity, break index, or index of a string
+  Operand a;                // source, a, value
+  Operand b;                // key, b
+  Local target = kNoLocal;  // target, result, array, object, set, local; value of a scan
+  Local key = kNoLocal;     // key of a scan
+  // Value, capacity, break index, or index of a string. kObjectInsertOnce: 1 in a comprehension,
+  // where of equal values (1e2 and 100) the last one stays; in a rule the first one does.
+  int64_t number = 0;
   std::string func;           // name of the function of a call
   std::vector<Operand> args;  // of calls
   std::vector<Operand> path;  // of kCallDynamic and kWith; empty: the whole local

@@ -502,7 +502,7 @@ class FunctionLowering {
       case Kind::kNot:
         return LowerNot(stmt);
       case Kind::kObjectInsertOnce:
-        EmitSimple(OpCode::kObjectInsertOnce, stmt);
+        EmitSimple(OpCode::kObjectInsertOnce, stmt, static_cast<uint8_t>(stmt.number));
         return Ok();
       case Kind::kObjectInsert:
         EmitSimple(OpCode::kObjectInsert, stmt);

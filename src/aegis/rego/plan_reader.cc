@@ -185,6 +185,7 @@ class PlanReader {
         func.path.emplace_back(segment.string_value());
       }
       in_function_ = true;
+      result_ = func.result;
       AEGIS_RETURN_IF_ERROR(ReadBlocks(item.Get("blocks"), 0, func.blocks));
       policy_.funcs.push_back(std::move(func));
     }
@@ -200,6 +201,7 @@ class PlanReader {
       plan.name = item.Get("name").string_value();
       where_ = "plan " + plan.name;
       in_function_ = false;
+      result_ = kNoLocal;
       AEGIS_RETURN_IF_ERROR(ReadBlocks(item.Get("blocks"), 0, plan.blocks));
       policy_.plans.push_back(std::move(plan));
     }
@@ -256,6 +258,7 @@ class PlanReader {
     if (out.kind == Kind::kBreak && (out.number < 0 || out.number >= depth)) {
       return Malformed("a break leaves more blocks than there are");
     }
+    if (out.kind == Kind::kObjectInsertOnce) out.number = out.target == result_ ? 0 : 1;
     if (out.kind == Kind::kReturnLocal && !in_function_) {
       return Malformed("a plan returns like a function");
     }
@@ -390,6 +393,7 @@ class PlanReader {
   Policy policy_;
   std::string where_;
   bool in_function_ = false;
+  Local result_ = kNoLocal;  // of the function
 };
 
 // Names are unique; every call has the number of arguments that its function takes. Names that no

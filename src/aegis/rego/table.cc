@@ -303,11 +303,12 @@ Edit ObjectInsert(Arena& arena, Value& object, Value key, Value value) {
   const int64_t found = internal::FindOrHash(*table, false, key, hash);
   if (found < 0) return internal::Append(arena, *table, false, key, value, hash);
   const int height = 1 + internal::Height(value);
-  const uint64_t weight = table->weight + internal::Weight(value);  // what was there stays counted
+  Value& old = internal::Members(*table)[found].value;
+  const uint64_t weight = table->weight - internal::Weight(old) + internal::Weight(value);
   if (height > kMaxHeight || weight > kMaxWeight) return Edit::kTooDeep;
   table->height = std::max(table->height, static_cast<uint16_t>(height));
   table->weight = static_cast<uint32_t>(weight);
-  internal::Members(*table)[found].value = value;
+  old = value;
   return Edit::kOk;
 }
 

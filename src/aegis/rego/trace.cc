@@ -314,6 +314,7 @@ class Tracer {
     if (stmt.kind == Kind::kObjectInsertOnce) {
       const Value old = target.Get(b);
       if (!old.is_undefined() && !Equal(old, a)) return StopAt("eval_conflict_error", stmt);
+      if (!old.is_undefined() && stmt.number == 0) return kNormally;
     }
     Freeze(b);
     return Edited(stmt, ObjectInsert(arena_, target, b, a));

@@ -225,10 +225,12 @@ class Vm::Machine {
                    Where() + "a value nests too deep or becomes too large"});
   }
 
-  bool InsertOnce(Value& object, Value key, Value value) {
+  bool InsertOnce(Value& object, Value key, Value value, bool replace) {
     const Value old = object.Get(key);
-    if (!old.is_undefined() && object.is_object()) {
-      return Equal(old, value) || Refuse(Conflict("object keys must be unique"));
+    if (!old.is_undefined()) {
+      ChargeFor(value);
+      if (!Equal(old, value)) return Refuse(Conflict("object keys must be unique"));
+      if (!replace || old.IsSame(value)) return true;
     }
     const Edit edit = ObjectInsert(*arena_, object, key, value);
     return edit == Edit::kOk || RefuseEdit(edit);
@@ -729,7 +731,7 @@ bool Vm::Machine::Execute(BuiltinContext& context, Value* registers) {
       case OpCode::kObjectInsertOnce: {
         const Value value = get(op->a), key = get(op->b);
         if (value.is_undefined() || key.is_undefined() || !registers[op->c].is_object()) break;
-        if (!InsertOnce(registers[op->c], key, value)) return false;
+        if (!InsertOnce(registers[op->c], key, value, op->flag != 0)) return false;
         ++op;
         continue;
       }

@@ -245,8 +245,10 @@ class Reader {
     return true;
   }
 
+  // Without zeros in front: with them RE2 takes the braces for themselves.
   bool Number(size_t& out) {
     const size_t start = at_;
+    if (Peek() == '0' && Peek(1) >= '0' && Peek(1) <= '9') return false;
     for (out = 0; Peek() >= '0' && Peek() <= '9' && out <= kMaxAsciiInstructions; ++at_) {
       out = out * 10 + static_cast<size_t>(Peek() - '0');
     }

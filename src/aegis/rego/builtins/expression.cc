@@ -8,7 +8,7 @@ namespace {
 bool ChargeSearch(BuiltinContext& context, const RE2& pattern, std::string_view text) {
   constexpr int kLarge = 1024;
   const int size = pattern.ProgramSize();
-  return context.Charge(text.size() * static_cast<size_t>(size > kLarge ? size : 1) / 64);
+  return context.Charge(text.size() * static_cast<size_t>(size > kLarge ? size : 1) / 16);
 }
 
 }  // namespace

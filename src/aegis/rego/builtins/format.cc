@@ -423,7 +423,7 @@ class Formatter {
     } else if (form != 'g') {
       result = std::to_chars(buffer, buffer + sizeof(buffer), value, style);
     } else {
-      // %e is used if the exponent is below -4 or at least 21 (fmt's %v).
+      // %e is used if the exponent is below -4 or at least 6, whatever the number of digits.
       result = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::scientific);
       const std::string_view text(buffer, static_cast<size_t>(result.ptr - buffer));
       const size_t mark = text.find('e');
@@ -432,7 +432,7 @@ class Formatter {
         const size_t digits = mark + (text[mark + 1] == '+' ? 2 : 1);
         std::from_chars(text.data() + digits, text.data() + text.size(), exponent);
       }
-      if (exponent >= -4 && exponent < 21) {
+      if (exponent >= -4 && exponent < 6) {
         result = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
       }
     }

@@ -23,16 +23,22 @@ class SettledWays {
   }
 
   // From `from` on: the furthest op that is reached whatever happens, with nothing changed that
-  // is read there.
+  // is read there. `from` itself if nothing on the way is about the settled register: what is done
+  // in vain for other reasons may still end in a conflict, as it does in OPA.
   uint32_t Furthest(uint32_t from) {
     uint32_t at = from;
+    bool settles = false;
     while (at < end_) {
-      const auto [known, added] = steps_.emplace(at, at);
-      if (added && meeting_[at] < end_ && IsClean(at, meeting_[at])) known->second = meeting_[at];
-      if (known->second == at) break;
-      at = known->second;
+      const auto [known, added] = steps_.emplace(at, Step{at, false});
+      Step& step = known->second;
+      if (added && meeting_[at] < end_ && IsClean(at, meeting_[at], step.settles)) {
+        step.to = meeting_[at];
+      }
+      if (step.to == at) break;
+      at = step.to;
+      settles = settles || step.settles || (at < end_ && IsAboutSettled(body_.ops[at]));
     }
-    return at;
+    return settles ? at : from;
   }
 
  private:
@@ -119,14 +125,23 @@ class SettledWays {
     return a;
   }
 
-  // Whether nothing between `from` and `to` has an effect that is seen at `to`.
-  bool IsClean(uint32_t from, uint32_t to) {
+  // Whether it tests the settled register, or sets it unless it is set.
+  bool IsAboutSettled(const Op& op) const {
+    const bool tests = op.code == OpCode::kIsDefined || op.code == OpCode::kIsUndefined ||
+                       op.code == OpCode::kEqual || op.code == OpCode::kNotEqual;
+    return (tests && op.a == settled_) || (op.code == OpCode::kMoveOnce && op.c == settled_);
+  }
+
+  // Whether nothing between `from` and `to` has an effect that is seen at `to`; `settles`: whether
+  // something there is about the settled register.
+  bool IsClean(uint32_t from, uint32_t to, bool& settles) {
     std::vector<uint32_t> todo = {from};
     std::set<uint32_t> seen = {from};
     while (!todo.empty()) {
       const uint32_t at = todo.back();
       todo.pop_back();
       if (at >= end_ || !HasNoEffect(body_.ops[at], to) || ++work_ > kMaxWork) return false;
+      settles = settles || IsAboutSettled(body_.ops[at]);
       const Ways ways = WaysFrom(at);
       for (int k = 0; k < ways.count; ++k) {
         if (ways.to[k] != to && seen.insert(ways.to[k]).second) todo.push_back(ways.to[k]);
@@ -164,7 +179,11 @@ class SettledWays {
   const uint32_t end_;
   size_t& work_;
   std::vector<uint32_t> meeting_;  // where all ways from an op meet again
-  std::map<uint32_t, uint32_t> steps_;
+  struct Step {
+    uint32_t to;
+    bool settles;
+  };
+  std::map<uint32_t, Step> steps_;
 };
 
 }  // namespace
