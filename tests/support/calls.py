@@ -1,6 +1,7 @@
 """Calls of agents through an Envoy, and what came of them."""
 
 import json
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -66,6 +67,14 @@ class Agent:
         return Outcome(
             answer.status_code, reason, answer.headers, answer.content, answer.http_version
         )
+
+    def until(self, status: int, *arguments, seconds: float = 10) -> Outcome:
+        """Calls until the answer is of that status."""
+        deadline = time.monotonic() + seconds
+        while (got := self.call(*arguments)).status != status:
+            assert time.monotonic() < deadline, got
+            time.sleep(0.02)
+        return got
 
     def __enter__(self) -> "Agent":
         return self

@@ -91,8 +91,8 @@ class Envoy:
             assert self.process.poll() is None, f"Envoy ended: {self.logged()}"
             assert time.monotonic() < deadline, f"Envoy is not ready: {self.logged()}"
             try:
-                self.admin = "http://" + told.read_text()
-                if request(self.admin + "/ready").status == 200:
+                self.admin = "http://" + told.read_text()  # which may be empty still
+                if self.admin != "http://" and request(self.admin + "/ready").status == 200:
                     break
             except (OSError, ValueError):
                 pass
