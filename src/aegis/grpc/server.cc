@@ -5,7 +5,7 @@
 namespace aegis::grpc {
 namespace {
 
-constexpr size_t kKeptCalls = 1024;
+constexpr size_t kKeptCalls = 512;
 
 }  // namespace
 

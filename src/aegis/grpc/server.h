@@ -2,7 +2,8 @@
 //
 // A request that is no gRPC is answered as HTTP (405, 415); an unknown service or method is
 // UNIMPLEMENTED; a message that is compressed is UNIMPLEMENTED with grpc-accept-encoding: identity;
-// one too large, or more than the server may hold, is RESOURCE_EXHAUSTED.
+// one too large, or more than the server may hold, is RESOURCE_EXHAUSTED, and so is a call when the
+// server holds too many.
 //
 // Threading: everything belongs to the loop's thread (or to the thread that builds and destroys it
 // while the loop is not running).
@@ -28,8 +29,10 @@ class Server final : public net::Http2Server::Application {
  public:
   struct Options {
     net::Http2Server::Limits connections;
-    size_t max_message_bytes = 4 << 20;    // of one request message
-    size_t max_buffered_bytes = 64 << 20;  // of request messages that are not whole yet, together
+    size_t max_message_bytes = 4 << 20;  // of one request message
+    // Of open calls (4 KiB each, and their heads) and request messages that are not whole yet,
+    // together.
+    size_t max_buffered_bytes = 64 << 20;
   };
   struct Counters {
     uint64_t calls = 0;      // that reached a handler

@@ -14,7 +14,9 @@ namespace {
 
 using net::Http2Field;
 
-constexpr size_t kKeptBytes = 16 * 1024;  // of input, while the object waits for its next call
+constexpr size_t kKeptBytes = 4 * 1024;  // of input, while the object waits for its next call
+// What an open call costs beside its head, about: this object, its handler, and nghttp2's stream.
+constexpr size_t kCallBytes = 4 * 1024;
 constexpr Http2Field kStatusOk = {":status", "200"};
 constexpr Http2Field kContentType = {"content-type", "application/grpc"};
 constexpr Http2Field kAccepted = {"grpc-accept-encoding", "identity"};
@@ -49,6 +51,11 @@ void ServerCall::OnHead() {
   if (head().method() != "POST") return RefuseHttp("405");
   if (!IsGrpc(head().Find("content-type"))) return RefuseHttp("415");
   started_ns_ = Clock::System().MonotonicNanos();
+  charged_ = kCallBytes + head().counted_bytes();
+  server_.buffered_bytes_ += charged_;
+  if (server_.buffered_bytes_ > server_.options_.max_buffered_bytes) {
+    return Abort(Code::kResourceExhausted, "the server holds too many calls");
+  }
   const std::string_view timeout = head().Find("grpc-timeout");
   if (timeout.data() != nullptr) {
     const auto nanos = ParseTimeout(timeout);
@@ -172,6 +179,11 @@ void ServerCall::ReleaseHeld() {
   if (held_.capacity() > kKeptBytes) std::string().swap(held_);
 }
 
+void ServerCall::ReleaseCharge() {
+  server_.buffered_bytes_ -= std::exchange(charged_, 0);
+  ReleaseHead();
+}
+
 void ServerCall::Send(std::string_view message) {
   if (state_ != State::kOpen) return;
   if (!head_sent()) SendHead(std::array{kStatusOk, kContentType}, false);
@@ -193,6 +205,8 @@ void ServerCall::Abort(Code code, std::string_view message) {
     ++server_.counters_.refused;
   }
   if (handler_ != nullptr) handler_->OnCancelled();
+  // The client may be slow to take the status.
+  ReleaseCharge();
   SendStatus(code, message);
 }
 
@@ -222,6 +236,7 @@ void ServerCall::SendStatus(Code code, std::string_view message) {
 void ServerCall::RefuseHttp(std::string_view status) {
   ++server_.counters_.refused;
   state_ = State::kFinished;
+  ReleaseHead();
   SendHead(std::array{Http2Field{":status", status}, Http2Field{"content-length", "0"}}, true);
 }
 
@@ -233,6 +248,7 @@ void ServerCall::OnGone(uint32_t) {
     handler_->OnCancelled();
   }
   ReleaseHeld();
+  ReleaseCharge();
   if (handler_ != nullptr) std::exchange(handler_, nullptr)->Release();
   server_.Recycle(this);
 }

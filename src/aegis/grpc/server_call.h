@@ -59,6 +59,7 @@ class ServerCall final : public net::Http2Stream, private Call {
   void AfterMessages();
   void TakeHeld();
   void ReleaseHeld();
+  void ReleaseCharge();
   void OnDeadline();
   void ArmDeadline(int64_t now_ns);
   // Takes the call from its handler.
@@ -76,6 +77,7 @@ class ServerCall final : public net::Http2Stream, private Call {
   int64_t started_ns_ = 0;
   int64_t deadline_ns_ = 0;
   std::string held_;       // bytes that are not a whole message yet, or that must wait
+  size_t charged_ = 0;     // of the server's buffered bytes, for the call and its head
   size_t uncredited_ = 0;  // of them: not credited to the stream's window yet
   std::string text_;       // of the status
 };

@@ -197,7 +197,7 @@ TEST(ServerTest, BadFramingIsRefused) {
 TEST(ServerTest, HeldMessagesHaveALimit) {
   Server::Options options;
   options.max_message_bytes = 100'000;
-  options.max_buffered_bytes = 50'000;
+  options.max_buffered_bytes = 64'000;
   ServerFixture fixture(options);
   TestClient client(fixture.Connect());
   std::vector<uint32_t> calls;
@@ -210,6 +210,43 @@ TEST(ServerTest, HeldMessagesHaveALimit) {
   // What it held is free for others.
   client.Message(client.Start("Echo"), std::string(15'000, 'y'), true);
   EXPECT_EQ(client.Status(7), "0");
+}
+
+// A few bytes of HPACK stand for a large field: what the client sends says nothing of what is held.
+TEST(ServerTest, OpenCallsAndTheirHeadsHaveALimit) {
+  Server::Options options;
+  options.max_buffered_bytes = 100'000;
+  ServerFixture fixture(options);
+  TestClient first(fixture.Connect());
+  const std::string large(16'000, 'v');
+  for (int i = 0; i < 4; ++i) first.Start("Silent", {{"x-test", large}});
+  TestClient second(fixture.Connect());
+  const uint32_t ping = first.Start("Fail");
+  first.Message(ping, "5 gone", true);
+  EXPECT_EQ(first.Status(ping), "5");  // four fit
+  const uint32_t refused = second.Start("Silent", {{"x-test", large}});
+  EXPECT_EQ(second.Status(refused), "8");
+  EXPECT_TRUE(second.answers[refused].trailers.empty());
+  // A small one still fits, many do not.
+  const uint32_t small = second.Start("Echo");
+  second.Message(small, "x", true);
+  EXPECT_EQ(second.Status(small), "0");
+  for (int i = 0; i < 4; ++i) second.Start("Silent");
+  EXPECT_EQ(second.Status(second.Start("Silent")), "8");
+  // All is free when they are gone.
+  first.Close();
+  const auto open = [&] {
+    size_t calls = 0;
+    fixture.OnLoop([&] { calls = fixture.server->call_count(); });
+    return calls;
+  };
+  for (int i = 0; i < 5'000 && open() > 4; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const uint32_t again = second.Start("Echo", {{"x-test", large}});
+  second.Message(again, "x", true);
+  EXPECT_EQ(second.Status(again), "0");
+  fixture.OnLoop([&] { EXPECT_EQ(fixture.server->counters().refused, 2U); });
 }
 
 TEST(ServerTest, DeadlinePasses) {

@@ -5,6 +5,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPseudo = {":method", ":scheme", ":authority", ":path"};
 constexpr size_t kFieldOverhead = 32;
+constexpr size_t kKeptText = 4 * 1024;
+constexpr size_t kKeptEntries = 64;
 
 }  // namespace
 
@@ -30,6 +32,9 @@ void Http2Head::Add(std::string_view name, std::string_view value) {
 }
 
 void Http2Head::Clear() {
+  // Few heads are large; one that was must not cost its memory for good.
+  if (text_.capacity() > kKeptText) std::string().swap(text_);
+  if (entries_.capacity() > kKeptEntries) std::vector<Entry>().swap(entries_);
   text_.clear();
   entries_.clear();
   pseudo_ = {};

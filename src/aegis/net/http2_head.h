@@ -35,7 +35,10 @@ class Http2Head {
   size_t counted_bytes() const { return counted_bytes_; }
 
   void Add(std::string_view name, std::string_view value);
+  // Keeps memory for a head of usual size.
   void Clear();
+  // Bytes of memory that are held, of text.
+  size_t capacity() const { return text_.capacity(); }
 
  private:
   struct Entry {

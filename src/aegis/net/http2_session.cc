@@ -13,7 +13,7 @@ namespace aegis::net {
 namespace {
 
 constexpr size_t kFieldOverhead = 32;
-constexpr size_t kKeptOutput = 16 * 1024;  // bytes that an idle stream object may hold
+constexpr size_t kKeptOutput = 4 * 1024;  // bytes that an idle stream object may hold
 constexpr size_t kFrameBytes = 16 * 1024;
 constexpr size_t kMaxOutboundAcks = 256;    // PING and SETTINGS that wait to be acknowledged
 constexpr size_t kMaxSettingsEntries = 32;  // in one frame
@@ -62,9 +62,7 @@ struct Http2Session::Callbacks {
     const int32_t id = frame->hd.stream_id;
     Http2Stream* stream = self.application_.NewStream();
     if (stream == nullptr) {
-      self.receiving_head_ = false;
-      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      return self.GiveHeadUp(id, NGHTTP2_REFUSED_STREAM);
     }
     stream->Attach(&self, id);
     self.Link(stream);
@@ -82,19 +80,18 @@ struct Http2Session::Callbacks {
     const bool trailer = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
     const size_t before = trailer ? stream->trailers_counted_ : stream->head_.counted_bytes();
     if (before + counted > self.limits_.max_head_bytes) {
-      // A reset also stops the rest of the block from being handed over: a few bytes of it can
-      // stand for many.
-      self.receiving_head_ = false;
       self.CountFault();
-      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                NGHTTP2_ENHANCE_YOUR_CALM);
-      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      return self.GiveHeadUp(frame->hd.stream_id, NGHTTP2_ENHANCE_YOUR_CALM);
     }
     if (trailer) {
       stream->trailers_counted_ += counted;
-    } else {
-      stream->head_.Add(View(name, name_size), View(value, value_size));
+      return 0;
     }
+    if (self.heads_bytes_ + counted > self.limits_.max_heads_bytes) {
+      return self.GiveHeadUp(frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    }
+    self.heads_bytes_ += counted;
+    stream->head_.Add(View(name, name_size), View(value, value_size));
     return 0;
   }
 
@@ -316,6 +313,11 @@ void Http2Stream::Consume(size_t bytes) {
   session_->OutputChanged();
 }
 
+void Http2Stream::ReleaseHead() {
+  if (session_ != nullptr) session_->heads_bytes_ -= head_.counted_bytes();
+  head_.Clear();
+}
+
 Http2Session::Http2Session(const Http2Limits& limits, Application& application)
     : limits_(limits), application_(application) {
   nghttp2_option* option = nullptr;
@@ -445,6 +447,7 @@ void Http2Session::Detach(Http2Stream* stream, uint32_t error_code) {
   stream->link_ = nullptr;
   stream->session_ = nullptr;
   --stream_count_;
+  heads_bytes_ -= stream->head_.counted_bytes();
   if (std::exchange(stream->in_writable_, false)) std::erase(writable_, stream);
   if (stream->output_.capacity() > kKeptOutput) std::string().swap(stream->output_);
   stream->output_at_ = 0;
@@ -462,6 +465,14 @@ void Http2Session::CountIdleFrame() {
 
 void Http2Session::CountFault() {
   if (++faults_ > limits_.max_faults) Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+// A reset also stops the rest of the block from being handed over: a few bytes of it can stand for
+// many.
+int Http2Session::GiveHeadUp(int32_t id, uint32_t error_code) {
+  receiving_head_ = false;
+  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, error_code);
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 void Http2Session::RunWritable() {

@@ -27,7 +27,8 @@ class Http2Session;
 
 struct Http2Limits {
   size_t max_head_bytes = 32 * 1024;  // Http2Head::counted_bytes; beyond it the stream is reset
-  uint32_t max_streams = 1024;        // open at once
+  size_t max_heads_bytes = 1 << 20;   // of all open streams; beyond it new ones are refused
+  uint32_t max_streams = 256;         // open at once
   uint32_t stream_window = 256 * 1024;
   uint32_t connection_window = 1024 * 1024;
   size_t high_mark = 256 * 1024;  // of a stream's unsent bytes: OnWritable comes after they passed
@@ -73,6 +74,8 @@ class Http2Stream {
 
  protected:
   ~Http2Stream() = default;
+  // The head is not needed any more: it is empty from now on.
+  void ReleaseHead();
 
  private:
   friend class Http2Session;
@@ -169,6 +172,7 @@ class Http2Session {
   void OutputChanged();
   void CountIdleFrame();
   void CountFault();
+  int GiveHeadUp(int32_t id, uint32_t error_code);
   void RunWritable();
 
   const Http2Limits& limits_;
@@ -177,7 +181,8 @@ class Http2Session {
   Http2Stream* streams_ = nullptr;
   size_t stream_count_ = 0;
   uint64_t streams_begun_ = 0;
-  size_t received_ = 0;  // bytes to be credited to the connection's window
+  size_t heads_bytes_ = 0;  // counted, of all open streams
+  size_t received_ = 0;     // bytes to be credited to the connection's window
   size_t idle_frames_ = 0;
   size_t faults_ = 0;
   bool busy_ = false;  // in Receive or Produce

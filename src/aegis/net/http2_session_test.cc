@@ -300,6 +300,51 @@ TEST(Http2SessionTest, LargeHeadEndsItsStreamOnly) {
   EXPECT_EQ(link.stream(2).events, "head POST /p;end;");
 }
 
+TEST(Http2SessionTest, HeadsOfOpenStreamsHaveALimitTogether) {
+  Link link;
+  link.limits.max_heads_bytes = 10'000;
+  std::vector<Http2Field> fields = kPost;
+  const std::string value(4'000, 'v');
+  fields.push_back({"x-large", value});
+  for (const uint32_t id : {1, 3, 5}) link.client.Headers(id, fields, true);
+  ASSERT_TRUE(link.Run());
+  EXPECT_EQ(link.client.answers[5].reset, Http2Stream::kRefusedStream);
+  EXPECT_EQ(link.stream(2).events, "");
+  EXPECT_TRUE(link.stream(2).gone.has_value());
+  // A stream that ends makes room for the next.
+  link.stream(0).Answer("done");
+  link.client.Headers(7, fields, true);
+  ASSERT_TRUE(link.Run());
+  link.client.Headers(9, fields, true);
+  ASSERT_TRUE(link.Run());
+  EXPECT_EQ(link.stream(3).events, "");  // came before the end of the first was said
+  EXPECT_EQ(link.stream(4).events, "head POST /p;end;");
+  EXPECT_FALSE(link.session->over());
+}
+
+TEST(Http2SessionTest, NoMoreStreamsThanWereOffered) {
+  Link link;
+  link.limits.max_heads_bytes = 64 << 20;
+  const auto open = [&link](uint32_t first, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) link.client.Headers(first + 2 * i, kPost, true);
+    link.Run();
+  };
+  open(1, 300);  // before the client has seen how many it may have
+  EXPECT_EQ(link.session->stream_count(), 256U);
+  EXPECT_EQ(link.client.answers[2 * 256 + 1].reset, Http2Stream::kRefusedStream);
+  EXPECT_FALSE(link.session->over());
+}
+
+TEST(Http2HeadTest, LargeHeadDoesNotKeepItsMemory) {
+  Http2Head head;
+  head.Add("x-usual", std::string(1'000, 'v'));
+  head.Clear();
+  EXPECT_GE(head.capacity(), 1'000U);
+  head.Add("x-large", std::string(30'000, 'v'));
+  head.Clear();
+  EXPECT_LT(head.capacity(), 100U);
+}
+
 TEST(Http2SessionTest, TrailersOfARequestCountAndAreDropped) {
   Link link;
   link.Open(false);
