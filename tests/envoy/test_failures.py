@@ -1,6 +1,7 @@
 """What fails behind deploy/envoy/with-body.yaml, and that nothing passes meanwhile."""
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -120,8 +121,10 @@ def test_kill_9_under_load(envoy, frail, agent, tools):
             while not stop.is_set():
                 got = one.call(PAY, {"amount": 1}, headers=agent.headers)
                 answers.append((got.status, got.reason))
+                if got.status != 200:
+                    time.sleep(0.01)  # leaves the processor to Aegis, which starts
 
-    threads = [threading.Thread(target=call) for _ in range(6)]
+    threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
@@ -148,10 +151,11 @@ def test_kill_9_under_load(envoy, frail, agent, tools):
         for _, _, headers, _ in tools.payments.seen[before:]
     }
     assert len(reached) == len(tools.payments.seen) - before >= 100
-    recorded = b"".join(
-        path.read_bytes() for path in (frail.data / "audit").rglob("*") if path.is_file()
-    )
-    assert not [decision for decision in reached if decision.encode() not in recorded]
+    recorded = set()
+    for path in (frail.data / "audit").rglob("*"):
+        if path.is_file():  # what is not written yet is zeros
+            recorded |= set(re.findall(rb'"id":"([0-9a-f-]+)"', path.read_bytes().rstrip(b"\0")))
+    assert {decision.encode() for decision in reached} <= recorded
 
 
 OUTCOMES_POLICY = """\
