@@ -16,6 +16,8 @@ std::string_view DoorName(Door door) {
       return "ext_proc";
     case Door::kOpaEnvoy:
       return "opa_envoy";
+    case Door::kExtMcp:
+      return "ext_mcp";
   }
   return "http";
 }

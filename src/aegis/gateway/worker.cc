@@ -45,6 +45,7 @@ std::unique_ptr<EnvoyDoor> Worker::MakeEnvoyDoor(const OpaEnvoyOptions* opa_envo
   options.max_connections = options_.max_connections;
   options.serving = options_.serving;
   options.opa_envoy = opa_envoy;
+  options.issued = &issued_;
   return std::make_unique<EnvoyDoor>(options, loop_, pipeline_, metrics_, logger_);
 }
 

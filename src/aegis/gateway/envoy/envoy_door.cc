@@ -27,6 +27,7 @@ EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pip
       redactor_(options_.redaction, options_.limits.max_body_bytes),
       ext_authz_(pipeline, options_.limits, metrics, logger),
       ext_proc_(loop, pipeline, options_.limits, &redactor_, metrics, logger),
+      ext_mcp_(pipeline, options_.limits, redactor_, options_.issued, metrics, logger),
       health_(loop, options_.serving),
       server_(loop, ServerOptions(options_)) {
   if (options_.opa_envoy != nullptr) {
@@ -35,6 +36,7 @@ EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pip
   } else {
     AddService(ExtAuthzService::kName, &ext_authz_);
     AddService(ExtProcService::kName, &ext_proc_);
+    AddService(ExtMcpService::kName, &ext_mcp_);
   }
   server_.AddService(std::string(grpc::HealthService::kName), &health_);
 }

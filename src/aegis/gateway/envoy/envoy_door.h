@@ -1,4 +1,5 @@
-// What a worker serves to Envoys by gRPC: authorization, external processing, and health.
+// What a worker serves to Envoys and agentgateways by gRPC: authorization, external processing, and
+// health.
 //
 // Threading: belongs to the worker's loop, as grpc::Server.
 #pragma once
@@ -11,6 +12,7 @@
 #include "aegis/gateway/envoy/ext_proc_service.h"
 #include "aegis/gateway/envoy/json_redactor.h"
 #include "aegis/gateway/envoy/opa_envoy_service.h"
+#include "aegis/gateway/ext_mcp_service.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/grpc/health.h"
@@ -27,7 +29,8 @@ class EnvoyDoor {
     Limits limits;
     Redaction redaction;
     size_t max_connections = 1024;
-    std::function<bool()> serving;  // what health says; may be called often
+    std::function<bool()> serving;      // what health says; may be called often
+    IssuedDecisions* issued = nullptr;  // for outcomes that agentgateway tells; nullptr: none
     // nullptr: the authorization service of Aegis; else that of opa-envoy-plugin.
     const OpaEnvoyOptions* opa_envoy = nullptr;
   };
@@ -51,6 +54,7 @@ class EnvoyDoor {
   JsonRedactor redactor_;
   ExtAuthzService ext_authz_;
   ExtProcService ext_proc_;
+  ExtMcpService ext_mcp_;
   std::unique_ptr<OpaEnvoyService> opa_envoy_;
   grpc::HealthService health_;
   grpc::Server server_;  // last: its end hands the calls back to the services
