@@ -152,7 +152,11 @@ class Envoy:
                 raise
 
     def __enter__(self) -> "Envoy":
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(self, *_) -> None:
         self.stop()
