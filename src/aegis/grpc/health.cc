@@ -11,8 +11,8 @@ namespace {
 constexpr int64_t kLookMs = 1'000;
 
 // HealthCheckRequest{service = 1}. False: it is malformed.
-bool ReadRequest(std::string_view message, std::string& service) {
-  service.clear();
+bool ReadRequest(std::string_view message, std::string_view& service) {
+  service = {};
   WireReader reader(message);
   WireField field;
   while (!reader.done()) {
@@ -36,14 +36,17 @@ class HealthService::HealthCall final : public Handler {
   Call& call() { return *call_; }
 
   void OnMessage(std::string_view message) override {
-    if (asked_ || !ReadRequest(message, name_)) {
+    std::string_view name;
+    if (asked_ || !ReadRequest(message, name)) {
       StopWatching();
       return call_->Finish(Code::kInvalidArgument, "one HealthCheckRequest is expected");
     }
     asked_ = true;
+    // The name itself, which may be as large as a message, is not kept.
+    known_ = service_.Knows(name);
     if (!watch_) return;
     if (service_.shut_down_) return call_->Finish(Code::kUnavailable, "the server shuts down");
-    if (!service_.Knows(name_)) return SendStatus(*call_, Serving::kServiceUnknown);
+    if (!known_) return SendStatus(*call_, Serving::kServiceUnknown);
     service_.Update();
     SendStatus(*call_, service_.told_);
     service_.watching_.push_back(this);
@@ -53,13 +56,14 @@ class HealthService::HealthCall final : public Handler {
   void OnEnd() override {
     if (!asked_) return call_->Finish(Code::kInvalidArgument, "a HealthCheckRequest is missing");
     if (watch_) return;
-    if (!service_.Knows(name_)) return call_->Finish(Code::kNotFound, "there is no such service");
+    if (!known_) return call_->Finish(Code::kNotFound, "there is no such service");
     SendStatus(*call_, service_.Now());
     call_->FinishOk();
   }
 
   void OnCancelled() override { StopWatching(); }
-  void Release() override { service_.free_.push_back(this); }
+  bool takes_stream() const override { return watch_; }
+  void Release() override { service_.calls_.Give(this); }
 
  private:
   void StopWatching() { std::erase(service_.watching_, this); }
@@ -68,7 +72,7 @@ class HealthService::HealthCall final : public Handler {
   Call* call_ = nullptr;
   bool watch_ = false;
   bool asked_ = false;
-  std::string name_;
+  bool known_ = false;  // the service that is asked for
 };
 
 HealthService::HealthService(net::EventLoop& loop, std::function<bool()> serving)
@@ -81,12 +85,7 @@ HealthService::~HealthService() = default;
 Handler* HealthService::Start(Call& call) {
   const std::string_view method = call.method().substr(call.method().rfind('/') + 1);
   if (method != "Check" && method != "Watch") return nullptr;
-  if (free_.empty()) {
-    all_.push_back(std::make_unique<HealthCall>(*this));
-    free_.push_back(all_.back().get());
-  }
-  HealthCall* handler = free_.back();
-  free_.pop_back();
+  HealthCall* handler = calls_.Take([this] { return std::make_unique<HealthCall>(*this); });
   handler->Begin(call, method == "Watch");
   return handler;
 }

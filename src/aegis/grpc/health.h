@@ -5,11 +5,11 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 #include "aegis/net/event_loop.h"
 
@@ -48,8 +48,7 @@ class HealthService final : public Service {
   bool shut_down_ = false;
   Serving told_ = Serving::kNotServing;  // to those who watch
   net::Timer timer_;
-  std::vector<std::unique_ptr<HealthCall>> all_;
-  std::vector<HealthCall*> free_;
+  HandlerPool<HealthCall> calls_;
   std::vector<HealthCall*> watching_;
 };
 

@@ -38,7 +38,8 @@ class ReflectionService::Stream final : public Handler {
   }
   void OnEnd() override { call_->FinishOk(); }
   void OnCancelled() override {}
-  void Release() override { service_.free_.push_back(this); }
+  bool takes_stream() const override { return true; }
+  void Release() override { service_.streams_.Give(this); }
 
  private:
   ReflectionService& service_;
@@ -52,12 +53,7 @@ ReflectionService::~ReflectionService() = default;
 
 Handler* ReflectionService::Start(Call& call) {
   if (!call.method().ends_with("/ServerReflectionInfo")) return nullptr;
-  if (free_.empty()) {
-    all_.push_back(std::make_unique<Stream>(*this));
-    free_.push_back(all_.back().get());
-  }
-  Stream* stream = free_.back();
-  free_.pop_back();
+  Stream* stream = streams_.Take([this] { return std::make_unique<Stream>(*this); });
   stream->Begin(call);
   return stream;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "aegis/grpc/descriptor_pool.h"
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 
 namespace aegis::grpc {
@@ -35,8 +36,7 @@ class ReflectionService final : public Service {
 
   const Server& server_;
   const DescriptorPool& descriptors_;
-  std::vector<std::unique_ptr<Stream>> all_;
-  std::vector<Stream*> free_;
+  HandlerPool<Stream> streams_;
 };
 
 }  // namespace aegis::grpc

@@ -29,6 +29,9 @@ class Server final : public net::Http2Server::Application {
  public:
   struct Options {
     net::Http2Server::Limits connections;
+    // From a call's head to the end of its request, or, of a handler that takes a stream, of the
+    // first message; then DEADLINE_EXCEEDED.
+    int request_timeout_ms = 10'000;
     size_t max_message_bytes = 4 << 20;  // of one request message
     // Of open calls (4 KiB each, and their heads) and request messages that are not whole yet,
     // together.

@@ -17,6 +17,7 @@ using net::Http2Field;
 constexpr size_t kKeptBytes = 4 * 1024;  // of input, while the object waits for its next call
 // What an open call costs beside its head, about: this object, its handler, and nghttp2's stream.
 constexpr size_t kCallBytes = 4 * 1024;
+constexpr int64_t kNanosPerMs = 1'000'000;
 constexpr Http2Field kStatusOk = {":status", "200"};
 constexpr Http2Field kContentType = {"content-type", "application/grpc"};
 constexpr Http2Field kAccepted = {"grpc-accept-encoding", "identity"};
@@ -43,7 +44,7 @@ void ServerCall::Begin(const Peer& peer) {
   peer_ = &peer;
   handler_ = nullptr;
   state_ = State::kNew;
-  compressed_ = end_told_ = false;
+  compressed_ = has_message_ = end_told_ = false;
   started_ns_ = deadline_ns_ = 0;
 }
 
@@ -81,7 +82,6 @@ void ServerCall::Start() {
 }
 
 void ServerCall::ArmDeadline(int64_t now_ns) {
-  constexpr int64_t kNanosPerMs = 1'000'000;
   timer_.Arm(server_.loop_, std::max<int64_t>(1, (deadline_ns_ - now_ns) / kNanosPerMs));
 }
 
@@ -89,6 +89,13 @@ void ServerCall::OnDeadline() {
   const int64_t now = Clock::System().MonotonicNanos();
   if (now < deadline_ns_) return ArmDeadline(now);
   Abort(Code::kDeadlineExceeded, "the deadline has passed");
+}
+
+void ServerCall::OnTick(int64_t now_ms) {
+  if (state_ != State::kOpen || received_all() || (has_message_ && handler_->takes_stream()))
+    return;
+  if (now_ms - started_ns_ / kNanosPerMs < server_.options_.request_timeout_ms) return;
+  Abort(Code::kDeadlineExceeded, "the request did not come in time");
 }
 
 void ServerCall::OnData(std::string_view bytes) {
@@ -137,6 +144,7 @@ size_t ServerCall::TakeMessages(std::string_view bytes) {
     if (bytes.size() - taken < whole) break;
     const std::string_view message = bytes.substr(taken + kPrefixBytes, prefix->size);
     taken += whole;
+    has_message_ = true;
     handler_->OnMessage(message);
   }
   return taken;

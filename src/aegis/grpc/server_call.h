@@ -51,6 +51,7 @@ class ServerCall final : public net::Http2Stream, private Call {
   void OnData(std::string_view bytes) override;
   void OnEnd() override;
   void OnWritable() override;
+  void OnTick(int64_t now_ms) override;
   void OnGone(uint32_t error_code) override;
 
   void Start();
@@ -73,6 +74,7 @@ class ServerCall final : public net::Http2Stream, private Call {
   Handler* handler_ = nullptr;
   State state_ = State::kNew;
   bool compressed_ = false;  // a message was: the answer names what is accepted
+  bool has_message_ = false;
   bool end_told_ = false;
   int64_t started_ns_ = 0;
   int64_t deadline_ns_ = 0;

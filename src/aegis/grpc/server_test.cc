@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/server_testing.h"
 
 namespace aegis::grpc {
@@ -263,6 +268,48 @@ TEST(ServerTest, DeadlinePasses) {
   EXPECT_EQ(client.Status(client.Start("Echo", {{"grpc-timeout", "0m"}})), "4");
   EXPECT_EQ(client.Status(client.Start("Echo", {{"grpc-timeout", "soon"}})), "3");
   fixture.OnLoop([&] { EXPECT_EQ(fixture.echo.started, 1); });
+}
+
+TEST(ServerTest, RequestsThatDoNotComeEnd) {
+  Server::Options options;
+  options.request_timeout_ms = 300;
+  options.connections.write_timeout_ms = 200;  // so that time is looked at often
+  ServerFixture fixture(options);
+  TestClient client(fixture.Connect());
+  const uint32_t stream = client.Start("Echo");
+  client.Message(stream, "one", false);
+  EXPECT_TRUE(client.Await([&] { return client.Messages(stream).size() == 1; }));
+  const uint32_t whole = client.Start("Silent");
+  client.Message(whole, "x", true);
+  const uint32_t no_message = client.Start("Silent");
+  const uint32_t no_end = client.Start("Silent");
+  client.Message(no_end, "x", false);
+  const uint32_t half = client.Start("Echo");
+  client.Data(half, std::string("\x00\x00\x00\x00\x05x", 6), false);
+  for (const uint32_t call : {no_message, no_end, half}) EXPECT_EQ(client.Status(call), "4");
+  fixture.OnLoop([&] {
+    EXPECT_EQ(fixture.echo.cancelled, 3);
+    EXPECT_EQ(fixture.server->counters().cancelled, 3U);
+  });
+  // What has come in time is waited for, and a stream that has begun goes on.
+  EXPECT_FALSE(client.answers[whole].over());
+  client.Message(stream, "two", true);
+  EXPECT_EQ(client.Status(stream), "0");
+  EXPECT_THAT(client.Messages(stream), ElementsAre("one", "two"));
+}
+
+TEST(HandlerPoolTest, KeepsNoMoreThanItIsUsedFor) {
+  constexpr size_t kKept = HandlerPool<int>::kKept;
+  HandlerPool<int> pool;
+  std::vector<int*> taken;
+  const auto take = [&] { taken.push_back(pool.Take([] { return std::make_unique<int>(7); })); };
+  while (taken.size() < 3 * kKept) take();
+  EXPECT_EQ(pool.size(), 3 * kKept);
+  for (int* handler : std::exchange(taken, {})) pool.Give(handler);
+  EXPECT_EQ(pool.size(), kKept);
+  while (taken.size() < kKept) take();
+  EXPECT_EQ(pool.size(), kKept);
+  EXPECT_EQ(std::set<int*>(taken.begin(), taken.end()).size(), kKept);
 }
 
 TEST(ServerTest, CancelledByTheClient) {

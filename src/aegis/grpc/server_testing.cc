@@ -48,6 +48,9 @@ class EchoService::Echo final : public Handler {
     ++service_.ended;
     if (!method_.ends_with("/Silent")) call_->FinishOk();
   }
+  bool takes_stream() const override {
+    return method_.ends_with("/Echo") || method_.ends_with("/Large");
+  }
   void OnWritable() override { ++service_.writable; }
   void OnCancelled() override { ++service_.cancelled; }
   void Release() override {

@@ -15,7 +15,7 @@
 
 namespace aegis::grpc {
 
-// Methods of test.Echo, all of them usable as unary calls or streams:
+// Methods of test.Echo; Echo and Large take streams:
 //   /Echo    sends each message back; OK at the end
 //   /Fail    finishes with what the message says: "CODE text"
 //   /Silent  never answers

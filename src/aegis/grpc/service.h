@@ -59,6 +59,9 @@ class Handler {
   // The client reset the call, its deadline passed, or the connection is lost: the Call is gone
   // when this returns, and Release follows.
   virtual void OnCancelled() = 0;
+  // Whether messages may come at any time after the first. Else all of the request must come within
+  // the server's time for it.
+  virtual bool takes_stream() const { return false; }
   // unsent() fell below the low mark after it had passed the high one.
   virtual void OnWritable() {}
   // The last call; comes once, never from within another method of the handler. The service may

@@ -212,6 +212,7 @@ void Http2Connection::OnTimer() {
   if (!set_up) return;
   if (session_.draining() && since(drain_ms_) >= kDrainNoticeMs) session_.FinishDrain();
   session_.ResetStalled(now, limits.write_timeout_ms);
+  session_.Tick(now);
   if (session_.stream_count() > 0) {
     no_streams_ms_ = 0;
   } else if (no_streams_ms_ == 0) {

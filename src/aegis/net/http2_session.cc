@@ -407,6 +407,13 @@ void Http2Session::ResetStalled(int64_t now_ms, int64_t limit_ms) {
   }
 }
 
+void Http2Session::Tick(int64_t now_ms) {
+  // Nothing that a stream may do takes it out of the list before it is produced.
+  for (Http2Stream* stream = streams_; stream != nullptr; stream = stream->next_) {
+    stream->OnTick(now_ms);
+  }
+}
+
 void Http2Session::Ping() {
   ping_outstanding_ = true;
   nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);

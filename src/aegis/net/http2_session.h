@@ -84,6 +84,8 @@ class Http2Stream {
   virtual void OnData(std::string_view bytes) = 0;  // valid during the call
   virtual void OnEnd() = 0;                         // the request is whole
   virtual void OnWritable() = 0;
+  // Time passes, monotonic; comes about once a second.
+  virtual void OnTick(int64_t /*now_ms*/) {}
   // The stream is over: answered (kNoError), reset, or the connection is lost. Nothing else is
   // called afterwards until the object is given out again.
   virtual void OnGone(uint32_t error_code) = 0;
@@ -147,6 +149,9 @@ class Http2Session {
 
   // Resets streams whose output the client has not taken for `limit_ms`; to be called now and then.
   void ResetStalled(int64_t now_ms, int64_t limit_ms);
+
+  // Tells every open stream the time.
+  void Tick(int64_t now_ms);
 
   void Ping();
   bool ping_outstanding() const { return ping_outstanding_; }

@@ -6,6 +6,7 @@
 namespace aegis::gateway {
 namespace {
 
+constexpr size_t kMostConnections = 1024;  // of this door
 // Beside the body that is judged, a message has the head, certificates and metadata; and bodies
 // that pass unread may be larger.
 constexpr size_t kLeastMessageBytes = size_t{4} << 20;
@@ -13,7 +14,7 @@ constexpr size_t kBesideBody = size_t{1} << 20;
 
 grpc::Server::Options ServerOptions(const EnvoyDoor::Options& options) {
   grpc::Server::Options out;
-  out.connections.max_connections = options.max_connections;
+  out.connections.max_connections = std::min(options.max_connections, kMostConnections);
   out.max_message_bytes = std::max(kLeastMessageBytes, options.limits.max_body_bytes + kBesideBody);
   out.max_buffered_bytes = options.limits.max_buffered_bytes;
   return out;

@@ -1,5 +1,6 @@
 #include "aegis/gateway/envoy/ext_authz_service.h"
 
+#include <memory>
 #include <string>
 
 #include "aegis/gateway/envoy/check_request.h"
@@ -58,7 +59,7 @@ class ExtAuthzService::Check final : public grpc::Handler, private RecordWaiter 
 
   void Release() override {
     caller_ = Caller();
-    service_.free_.push_back(this);
+    service_.checks_.Give(this);
   }
 
  private:
@@ -209,12 +210,7 @@ ExtAuthzService::~ExtAuthzService() = default;
 
 grpc::Handler* ExtAuthzService::Start(grpc::Call& call) {
   if (call.method() != kMethod) return nullptr;
-  if (free_.empty()) {
-    checks_.push_back(std::make_unique<Check>(*this));
-    free_.push_back(checks_.back().get());
-  }
-  Check* const check = free_.back();
-  free_.pop_back();
+  Check* const check = checks_.Take([this] { return std::make_unique<Check>(*this); });
   check->Start(call);
   return check;
 }

@@ -7,11 +7,9 @@
 // Threading: belongs to one worker. Once warm no allocation but the pipeline's.
 #pragma once
 
-#include <memory>
-#include <vector>
-
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
@@ -36,8 +34,7 @@ class ExtAuthzService final : public grpc::Service {
   const Limits& limits_;
   telemetry::WorkerMetrics& metrics_;
   telemetry::Logger& logger_;
-  std::vector<std::unique_ptr<Check>> checks_;
-  std::vector<Check*> free_;  // those of checks_ that no call has
+  grpc::HandlerPool<Check> checks_;
 };
 
 }  // namespace aegis::gateway

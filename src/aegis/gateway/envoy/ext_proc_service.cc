@@ -139,8 +139,9 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     }
     inspector_.Clear();
     caller_ = Caller();
-    service_.free_.push_back(this);
+    service_.streams_.Give(this);
   }
+  bool takes_stream() const override { return true; }
 
  private:
   bool denied_early() const { return pending_ != nullptr && order_.state() != Phase::kJudging; }
@@ -597,12 +598,7 @@ ExtProcService::~ExtProcService() = default;
 
 grpc::Handler* ExtProcService::Start(grpc::Call& call) {
   if (call.method() != kMethod) return nullptr;
-  if (free_.empty()) {
-    streams_.push_back(std::make_unique<Stream>(*this));
-    free_.push_back(streams_.back().get());
-  }
-  Stream* const stream = free_.back();
-  free_.pop_back();
+  Stream* const stream = streams_.Take([this] { return std::make_unique<Stream>(*this); });
   stream->Start(call);
   return stream;
 }

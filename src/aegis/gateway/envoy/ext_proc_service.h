@@ -12,12 +12,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
-#include <vector>
 
 #include "aegis/gateway/envoy/content_filter.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 #include "aegis/net/event_loop.h"
 #include "aegis/telemetry/log.h"
@@ -53,8 +52,7 @@ class ExtProcService final : public grpc::Service {
   telemetry::WorkerMetrics& metrics_;
   telemetry::Logger& logger_;
   size_t held_bytes_ = 0;
-  std::vector<std::unique_ptr<Stream>> streams_;
-  std::vector<Stream*> free_;  // those of streams_ that no call has
+  grpc::HandlerPool<Stream> streams_;
 };
 
 }  // namespace aegis::gateway

@@ -1,5 +1,7 @@
 #include "aegis/gateway/envoy/opa_envoy_service.h"
 
+#include <memory>
+
 #include "aegis/gateway/envoy/check_response.h"
 #include "aegis/gateway/envoy/opa_envoy_input.h"
 #include "aegis/gateway/envoy/opa_envoy_result.h"

@@ -13,6 +13,7 @@
 #include "aegis/gateway/envoy/recorded_call.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
@@ -37,7 +38,7 @@ class OpaEnvoyService final : public grpc::Service {
   Pipeline& pipeline_;
   telemetry::WorkerMetrics& metrics_;
   telemetry::Logger& logger_;
-  CallPool<Check> checks_;
+  grpc::HandlerPool<Check> checks_;
 };
 
 }  // namespace aegis::gateway

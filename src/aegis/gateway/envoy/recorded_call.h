@@ -5,10 +5,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "aegis/gateway/pipeline.h"
 #include "aegis/grpc/service.h"
@@ -66,27 +64,6 @@ class RecordedCall : public grpc::Handler, private RecordWaiter {
   bool ended_ = false;    // the client has sent all
   bool decided_ = false;  // ticket_ is on record or on its way there
   RecordSlot* pending_ = nullptr;
-};
-
-// Calls of one kind, used again and again.
-template <typename T>
-class CallPool {
- public:
-  template <typename Make>
-  T* Take(Make make) {
-    if (free_.empty()) {
-      all_.push_back(make());
-      free_.push_back(all_.back().get());
-    }
-    T* const call = free_.back();
-    free_.pop_back();
-    return call;
-  }
-  void Give(T* call) { free_.push_back(call); }
-
- private:
-  std::vector<std::unique_ptr<T>> all_;
-  std::vector<T*> free_;
 };
 
 }  // namespace aegis::gateway
