@@ -278,10 +278,12 @@ void FollowKnownTests(Body& body) {
   using Fact = Definedness::Fact;
   Definedness facts(body);
   facts.Run();
-  // Tests that always end the same way.
-  const auto outcome = [](const Op& test, Fact fact) {
+  // Whether a test always passes (kDefined) or fails, given what is known of its operand; `fact_of`
+  // is asked for tests only: what others have for operand `a` may be no register.
+  const auto outcome = [](const Op& test, const auto& fact_of) {
     const bool asks_defined = test.code == OpCode::kIsDefined;
     if (!asks_defined && test.code != OpCode::kIsUndefined) return Fact::kUnknown;
+    const Fact fact = fact_of(test.a);
     if (fact == Fact::kUnknown) return fact;
     return (fact == Fact::kDefined) == asks_defined ? Fact::kDefined : Fact::kUndefined;
   };
@@ -290,7 +292,7 @@ void FollowKnownTests(Body& body) {
     for (int hops = 0; hops < 1000; ++hops) {
       at = Destination(body, at);
       const Op& test = body.ops[at];
-      const Fact passes = outcome(test, facts.Now(test.a));
+      const Fact passes = outcome(test, [&](int32_t operand) { return facts.Now(operand); });
       if (passes == Fact::kUnknown) break;
       at = passes == Fact::kDefined ? at + 1 : test.jump;
     }
@@ -318,9 +320,7 @@ void FollowKnownTests(Body& body) {
   }
   for (uint32_t i = 0; i < body.size(); ++i) {
     Op& op = body.ops[i];
-    const Fact passes = outcome(op, op.code == OpCode::kIsDefined || op.code == OpCode::kIsUndefined
-                                        ? facts.Before(i, op.a)
-                                        : Fact::kUnknown);
+    const Fact passes = outcome(op, [&](int32_t operand) { return facts.Before(i, operand); });
     if (passes != Fact::kUnknown) {
       op = passes == Fact::kDefined ? Op{.code = OpCode::kNop}
                                     : Op{.code = OpCode::kJump, .jump = op.jump};
