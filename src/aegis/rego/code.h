@@ -37,10 +37,10 @@ enum class OpCode : uint8_t {
   kArray,        // c = the array of `count` operands from a on, or jump
   kObject,  // c = the object of `count` keys and values in turn from a on, or jump; the keys are
             // constant strings in order
-  kArrayAppend,       // c = c + [a]
-  kObjectInsert,      // c[b] = a
-  kObjectInsertOnce,  // c[b] = a; conflict when it is there and different; `flag`: 1 if an equal
-                      // one is replaced
+  kArrayAppend,   // c = c + [a]
+  kObjectInsert,  // c[b] = a
+  // c[b] = a; conflict when it is there and different; `flag`: 1 if an equal one is replaced.
+  kObjectInsertOnce,
   kObjectMerge,  // c = a and b merged, a's scalars count; conflict unless both are objects
   kSetAdd,       // c = c + {a}
   kResultAdd,    // adds a to the result set

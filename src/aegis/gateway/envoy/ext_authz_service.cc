@@ -131,8 +131,8 @@ class ExtAuthzService::Check final : public grpc::Handler, private RecordWaiter 
   }
 
   void RefuseCaller(const Error& error) {
-    kind_ = error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused
-                                                  : EnvoyAnswer::kUnavailable;
+    kind_ =
+        error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused : EnvoyAnswer::kUnavailable;
     if (error.code == Code::kUnauthenticated) {
       kind_ = EnvoyAnswer::kUnauthenticated;
       service_.metrics_.CountDecision(static_cast<size_t>(decision::Outcome::kDeny),
