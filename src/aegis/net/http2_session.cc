@@ -124,6 +124,16 @@ struct Http2Session::Callbacks {
       case NGHTTP2_SETTINGS:
         self.established_ = true;
         break;
+      case NGHTTP2_RST_STREAM:
+        // Many calls may be given up at once; how many, nghttp2 limits itself (reset_burst).
+        if (StreamOf(session, frame->hd.stream_id) != nullptr) return 0;
+        break;
+      case NGHTTP2_WINDOW_UPDATE: {
+        const int32_t id = frame->hd.stream_id;
+        Http2Stream* stream = id == 0 ? nullptr : StreamOf(session, id);
+        if (stream != nullptr && std::exchange(stream->may_credit_, false)) return 0;
+        break;
+      }
       default:
         break;
     }
@@ -216,6 +226,7 @@ struct Http2Session::Callbacks {
     self.out_->append(stream->output_, stream->output_at_, length);
     stream->output_at_ += length;
     stream->stalled_ms_ = 0;
+    stream->may_credit_ = true;
     if (stream->output_at_ == stream->output_.size()) {
       stream->output_.clear();
       stream->output_at_ = 0;
@@ -249,6 +260,7 @@ void Http2Stream::Attach(Http2Session* session, int32_t id) {
   session_ = session;
   id_ = id;
   received_all_ = head_sent_ = finishing_ = deferred_ = congested_ = in_writable_ = shares_ = false;
+  may_credit_ = true;
   trailers_counted_ = 0;
   output_at_ = 0;
   stalled_ms_ = 0;

@@ -36,8 +36,10 @@ struct Http2Limits {
   size_t max_continuations = 8;   // frames that one head is spread over
   uint64_t reset_burst = 2000;    // streams that the client may reset, a token bucket
   uint64_t resets_per_second = 500;
-  size_t max_idle_frames = 1000;  // PING, SETTINGS and the like in a row, with no data between
-  size_t max_faults = 100;        // malformed or too large heads and frames for one stream
+  // PING, SETTINGS and the like in a row, with no head and no data between. Not among them: the
+  // reset of an open stream, and its first WINDOW_UPDATE after data was sent on it.
+  size_t max_idle_frames = 1000;
+  size_t max_faults = 100;  // malformed or too large heads and frames for one stream
 };
 
 // One request and its answer. The application derives from it; an object may serve one stream after
@@ -100,7 +102,8 @@ class Http2Stream {
   bool deferred_ = false;   // nghttp2 waits for data
   bool congested_ = false;  // passed the high mark, not yet below the low one
   bool in_writable_ = false;
-  bool shares_ = false;          // takes turns with other streams
+  bool may_credit_ = true;  // data was sent since the client's last WINDOW_UPDATE, or none came
+  bool shares_ = false;     // takes turns with other streams
   size_t trailers_counted_ = 0;  // of the request
   size_t output_at_ = 0;
   int64_t stalled_ms_ = 0;  // since when there was output that did not move; 0: not seen

@@ -430,6 +430,7 @@ TEST(Http2SessionTest, FloodsEndTheConnection) {
       floods = {
           {"ping", [](auto& client, uint32_t) { client.Frame(client.kPing, 0, 0, "12345678"); }},
           {"settings", [](auto& client, uint32_t) { client.Frame(client.kSettings, 0, 0, {}); }},
+          {"window of a stream", [](auto& client, uint32_t) { client.Credit(1, 1); }},
           {"window", [](auto& client, uint32_t) { client.Credit(0, 1); }},
           {"empty data", [](auto& client, uint32_t) { client.Data(1, {}, false); }},
           {"reset",
@@ -453,6 +454,26 @@ TEST(Http2SessionTest, FloodsEndTheConnection) {
     EXPECT_TRUE(over) << name;
     EXPECT_FALSE(link.client.go_away_codes.empty()) << name;
   }
+}
+
+// Calls that are given up together, or streams that get a larger window each, are no flood.
+TEST(Http2SessionTest, ManyStreamsMayBeCreditedAndResetAtOnce) {
+  Http2Limits limits;
+  limits.max_streams = 1'500;
+  Link link(limits);
+  const auto each = [&](const std::function<void(uint32_t)>& act) {
+    for (uint32_t i = 0; i < limits.max_streams; ++i) act(2 * i + 1);
+    ASSERT_TRUE(link.Run());
+    EXPECT_FALSE(link.session->over());
+  };
+  each([&](uint32_t id) { link.client.Headers(id, kPost, true); });
+  each([&](uint32_t id) { link.client.Credit(id, 1); });
+  each([&](uint32_t id) { link.client.Reset(id, Http2Stream::kCancel); });
+  EXPECT_EQ(link.session->stream_count(), 0U);
+  // What was over already is no excuse.
+  for (uint32_t i = 0; i < limits.max_streams; ++i) link.client.Reset(1, Http2Stream::kCancel);
+  link.Run();
+  EXPECT_TRUE(link.session->over());
 }
 
 TEST(Http2SessionTest, PingsBetweenRequestsAreFine) {
