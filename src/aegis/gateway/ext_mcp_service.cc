@@ -1,6 +1,7 @@
 #include "aegis/gateway/ext_mcp_service.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "aegis/base/json_text.h"

@@ -21,6 +21,7 @@
 #include "aegis/gateway/issued_decisions.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
+#include "aegis/grpc/handler_pool.h"
 #include "aegis/grpc/service.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
@@ -50,8 +51,8 @@ class ExtMcpService final : public grpc::Service {
   IssuedDecisions* issued_;
   telemetry::WorkerMetrics& metrics_;
   telemetry::Logger& logger_;
-  CallPool<RequestCheck> requests_;
-  CallPool<ResponseCheck> responses_;
+  grpc::HandlerPool<RequestCheck> requests_;
+  grpc::HandlerPool<ResponseCheck> responses_;
 };
 
 }  // namespace aegis::gateway
