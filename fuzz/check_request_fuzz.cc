@@ -36,8 +36,7 @@ std::string Describe(CheckRequest& request, CheckedCall& call, std::string_view 
     if (field.name.front() == ':') std::abort();
     out.append(" ").append(field.name).append("=").append(field.value);
   }
-  const aegis::rego::Value params =
-      call.ReadParams(request, limits.max_body_bytes, arena, &refusal);
+  const aegis::rego::Value params = call.ReadParams(request, limits, arena, &refusal);
   if (params.is_undefined() == (refusal.status == 0)) std::abort();
   if (params.is_undefined()) return out + std::string(refusal.reason);
   aegis::rego::AppendJson(params, out);

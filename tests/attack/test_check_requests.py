@@ -25,6 +25,46 @@ CASES = {
     "query and body": ({"path": PAY + "?amount=1"}, 400, "ambiguous_params"),
     "cut": ({"headers": {"x-envoy-auth-partial-body": "true"}}, 413, "partial_body"),
     "longer": ({"http": {"size": 99}}, 400, "body_mismatch"),
+    "no word of the whole": (
+        {"drop": ("content-length", "x-envoy-auth-partial-body")},
+        413,
+        "partial_body",
+    ),
+    "a client's word of the whole": (
+        {"headers": {"x-other-auth-partial-body": "false"}, "drop": ("content-length",)},
+        413,
+        "partial_body",
+    ),
+    "as much as Envoy holds": (
+        {"params": b'{"amount":1}' + b" " * ((1 << 20) - 12), "drop": ("content-length",)},
+        413,
+        "partial_body",
+    ),
+    "a client's word of no body": (
+        {"http": {"raw_body": b"", "size": 0}, "drop": ("content-length",)},
+        403,
+        "body_missing",
+    ),
+    "no type": (
+        {"params": b'{"amount":1}&amount=9000', "drop": ("content-type",)},
+        415,
+        "content_type",
+    ),
+    "two types": (
+        {"headers": {"content-type": "image/png,application/x-www-form-urlencoded"}},
+        415,
+        "content_type",
+    ),
+    "a replaced mark": (
+        {
+            "params": b"",
+            "headers": {"content-type": "text/plain"},
+            "http": {"body": '!!{"a":1}', "size": 9},
+            "drop": ("content-length",),
+        },
+        400,
+        "ambiguous_text",
+    ),
     "not there": ({"http": {"raw_body": b""}}, 403, "body_missing"),
     "two bodies": ({"http": {"body": "{}"}}, 400, "check_contradictory"),
     "another path": ({"headers": {":path": "/tools/x/y"}}, 400, "check_contradictory"),

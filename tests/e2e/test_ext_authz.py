@@ -228,3 +228,43 @@ def test_kill_under_load_loses_no_record_of_an_allowed_call(tmp_path, envoy_aegi
         if segment.is_file():
             recorded |= {i for i in allowed if i.encode() in segment.read_bytes()}
     assert set(allowed) <= recorded
+
+
+def test_other_machines_ask_in_clear_only_when_the_operator_says_so(tmp_path):
+    running = Aegis(tmp_path / "data", "--ext-authz", "0.0.0.0:0").start(wait=False)
+    assert running.process.wait(timeout=20) != 0
+    assert "--ext-authz-plaintext" in running.logged() and "envoy.tls" in running.logged()
+    config = tmp_path / "aegis.yaml"
+    config.write_text("envoy: {address: '0.0.0.0:0', allow_plaintext: true}\n")
+    for flags in (
+        ("--ext-authz", "0.0.0.0:0", "--ext-authz-plaintext"),
+        ("--config", str(config)),
+    ):
+        with Aegis(tmp_path / "data", *flags) as running:
+            address = "127.0.0.1:" + running.run["envoy"].rpartition(":")[2]
+            with grpc.insecure_channel(address, options=OPTIONS) as channel:
+                answer = auth_grpc.AuthorizationStub(channel).Check(check(None), timeout=10)
+                assert denial(answer)[0] == 401
+
+
+def test_bodies_are_as_large_as_the_operator_says(tmp_path):
+    config = tmp_path / "aegis.yaml"
+    config.write_text("envoy: {address: '127.0.0.1:0', max_request_bytes: 12}\n")
+    with Aegis(tmp_path / "data", "--config", str(config)) as running:
+        running.cli("agent", "register", "finance-agent")
+        running.publish(tmp_path / "policies", finance=PAYMENTS_POLICY)
+        running.wait_ready_to_decide()
+        token = running.token("finance-agent")
+        with grpc.insecure_channel(running.run["envoy"], options=OPTIONS) as channel:
+            stub = auth_grpc.AuthorizationStub(channel)
+            for body, drop, reason in (
+                (b'{"amount":1}', (), None),
+                (b'{"amount":1}', ("content-length",), "partial_body"),
+                (b'{"amount":1} ', (), "body_too_large"),
+            ):
+                answer = stub.Check(check(token, body, drop=drop), timeout=10)
+                assert (
+                    answer.status.code == 0
+                    if reason is None
+                    else denial(answer)[2]["reason"] == reason
+                )

@@ -86,8 +86,10 @@ def test_bodies(agent, tools):
     assert agent.call(PAY, iter([small[:5], small[5:]])).status == 200
     assert tools.payments.seen[-1][3] == small
     body = small + b" " * ((1 << 20) - len(small))
-    assert agent.call(PAY, body).status == 200
+    assert agent.call(PAY, body[:-1]).status == 200
     before = tools.seen()
+    # Envoy does not tell whether a body that fills its buffer ends there.
+    assert agent.call(PAY, body).reason == "partial_body"
     assert agent.call(PAY, body + b" ").status == 413
     assert agent.call("/tools/stripe-payments/list_all", method="GET").status == 200
     assert tools.seen() == before + 1
@@ -98,8 +100,9 @@ def test_bodies(agent, tools):
 def test_envoy_does_not_say_that_there_is_no_body(envoy, token, tools):
     before = tools.seen()
     with Agent(envoy.url, token) as agent:
-        got = agent.call("/tools/stripe-payments/list_all")
-        assert (got.status, got.reason) == (403, "body_missing")
+        for method in ("POST", "DELETE"):
+            got = agent.call("/tools/stripe-payments/list_all", method=method)
+            assert (got.status, got.reason) == (403, "body_missing")
     assert tools.seen() == before
 
 

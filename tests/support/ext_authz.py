@@ -31,6 +31,8 @@ def check(token, params=None, path=PAY, method="POST", raw_headers=False, **chan
             "x-envoy-auth-partial-body": "false",
         }
     headers |= changes.pop("headers", {})
+    for name in changes.pop("drop", ()):
+        del headers[name]
     for name, value in headers.items():
         if raw_headers:
             http.header_map.headers.add(key=name, raw_value=value.encode())

@@ -22,6 +22,7 @@ using policy::Type;
 constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 constexpr size_t kMaxSecretBytes = size_t{64} << 10;
 constexpr size_t kMaxBundleBytes = size_t{1} << 30;
+constexpr size_t kMaxRequestBytes = size_t{64} << 20;
 constexpr int kMaxSeconds = 86'400;
 
 bool IsReference(std::string_view text) {
@@ -163,7 +164,11 @@ constexpr Type kEnvoyTls = {.shape = Shape::kMap,
                             .keys = kEnvoyTlsKeys};
 constexpr Key kEnvoyKeys[] = {
     {"address", &kText, "Where Envoys ask by gRPC: host:port or unix:PATH.", true},
-    {"tls", &kEnvoyTls, "TLS; without it HTTP/2 in clear."},
+    {"tls", &kEnvoyTls, "TLS; without it HTTP/2 in clear, for the same machine only."},
+    {"allow_plaintext", &kFlag,
+     "Let other machines ask in clear, over a network that is protected; default false."},
+    {"max_request_bytes", &kCount,
+     "What Envoys have as with_request_body.max_request_bytes; default 1048576."},
 };
 constexpr Type kEnvoy = {
     .shape = Shape::kMap, .expected = "a map with 'address'", .keys = kEnvoyKeys};
@@ -290,6 +295,11 @@ class Reader {
       config.envoy.certificate_file = TextOf(tls, "certificate");
       config.envoy.key_file = TextOf(tls, "private_key");
       config.envoy.client_ca_file = TextOf(tls, "client_ca");
+      config.envoy.allow_plaintext = FlagOf(envoy, "allow_plaintext", false);
+      if (const Node* bytes = envoy->Find("max_request_bytes")) {
+        const size_t limit = ReadBytes(*bytes, "max_request_bytes", kMaxRequestBytes);
+        config.limits.max_request_bytes = limit;
+      }
     }
     if (const Node* processing = root.Find("ext_proc")) {
       const Node* redact = processing->Find("redact");
@@ -372,12 +382,17 @@ class Reader {
     source.bearer_token = [reference = token.text] { return ResolveSecret(reference); };
   }
 
-  void ReadLimit(const Node& node, rego::BundleLimits& limits) {
+  // Also when it is out of range, which is reported.
+  size_t ReadBytes(const Node& node, const std::string& key, size_t most) {
     const size_t bytes = static_cast<size_t>(std::stoul(node.text));
-    if (bytes == 0 || bytes > kMaxBundleBytes) {
-      return reporter_.Error(
-          node.offset, "'size_limit_bytes' must be from 1 to " + std::to_string(kMaxBundleBytes));
+    if (bytes == 0 || bytes > most) {
+      reporter_.Error(node.offset, "'" + key + "' must be from 1 to " + std::to_string(most));
     }
+    return bytes;
+  }
+
+  void ReadLimit(const Node& node, rego::BundleLimits& limits) {
+    const size_t bytes = ReadBytes(node, "size_limit_bytes", kMaxBundleBytes);
     limits.max_archive_bytes = limits.max_file_bytes = bytes;
     limits.max_total_bytes = 2 * bytes;
   }

@@ -20,6 +20,7 @@ struct Config {
   // Where Envoys ask; its address is empty when the file does not say.
   gateway::EnvoyListener envoy;
   gateway::Redaction redaction;
+  gateway::Limits limits;  // as far as the file says them
   // Likewise, as they would ask opa-envoy-plugin.
   gateway::OpaEnvoyOptions opa_envoy;
 };

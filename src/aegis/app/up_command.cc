@@ -45,6 +45,7 @@ struct Flags {
   std::string log_file;
   std::string log_level = "info";
   size_t workers = 0;  // 0: one for each processor
+  bool ext_authz_plaintext = false;
   bool shadow = false;
   bool demo = false;
 };
@@ -136,12 +137,13 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                            .logger = &logger,
                                                            .make_compiler = {}}));
   if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
+  if (flags.ext_authz_plaintext) config.envoy.allow_plaintext = true;
   AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
                                                       .workers = workers,
                                                       .envoy = std::move(config.envoy),
                                                       .redaction = std::move(config.redaction),
                                                       .opa_envoy = std::move(config.opa_envoy),
-                                                      .limits = {},
+                                                      .limits = config.limits,
                                                       .shadow = flags.shadow,
                                                       .producer = kProducer,
                                                       .journal = running.journal.get(),
@@ -286,6 +288,9 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
   up->add_option("--ext-authz", flags->ext_authz,
                  "Where Envoys ask (external authorization by gRPC), host:port, usually "
                  "127.0.0.1:9191, or unix:PATH; default: what aegis.yaml says, else nowhere");
+  up->add_flag("--ext-authz-plaintext", flags->ext_authz_plaintext,
+               "Let Envoys of other machines ask without TLS: only over a network that is "
+               "protected otherwise");
   up->add_option("--config", flags->config,
                  "aegis.yaml: where the policy comes from, where Envoys ask")
       ->envname("AEGIS_CONFIG");

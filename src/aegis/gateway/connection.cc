@@ -20,6 +20,12 @@ constexpr size_t kBodyRead = 16 * 1024;
 constexpr int kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 1 << 20;
 
+// Whether the request's line asks for an authorization, as far as it is there: Envoy gives the path
+// its prefix, whatever the call is.
+bool AsksForEnvoy(std::string_view head) {
+  return head.substr(0, head.find('\r')).find(" /v1/ext_authz") != std::string_view::npos;
+}
+
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
@@ -312,6 +318,8 @@ bool Connection::may_keep_alive() const {
 }
 
 void Connection::Refuse(int status, std::string_view reason, std::string_view detail) {
+  // An error of this server is one that Envoy's failure_mode_allow would let pass.
+  if (status >= 500 && AsksForEnvoy(input_.view())) status = 403;
   std::string text;
   Problem problem;
   problem.status = status;

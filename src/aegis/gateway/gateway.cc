@@ -14,6 +14,21 @@ namespace {
 
 constexpr size_t kIssuedDecisions = 20'000;
 constexpr int64_t kIssuedLifetimeNanos = 15ll * 60 * 1'000'000'000;
+constexpr std::string_view kUnix = "unix:";
+
+// Whether only this machine reaches the address. In clear, whoever is on the way reads agents'
+// tokens and can allow everything.
+Status CheckPrivate(const std::string& where) {
+  if (where.starts_with(kUnix)) return Ok();
+  AEGIS_TRY(const net::SocketAddress address, net::ResolveAddress(where));
+  if (address.is_loopback()) return Ok();
+  return Fail(Code::kInvalidArgument, "plaintext",
+              "Envoys would ask at '" + where +
+                  "' in clear, where others can read tokens and allow calls: set envoy.tls in "
+                  "aegis.yaml, listen at a loopback address or unix:PATH, or, if the network is "
+                  "protected otherwise, say so with --ext-authz-plaintext or "
+                  "envoy.allow_plaintext: true");
+}
 
 }  // namespace
 
@@ -89,6 +104,7 @@ Status Gateway::BindEnvoy() {
                                                 .protocols = {"h2"}}));
   }
   if (!envoy.address.empty()) {
+    if (!tls && !envoy.allow_plaintext) AEGIS_RETURN_IF_ERROR(CheckPrivate(envoy.address));
     AEGIS_TRY(envoy_address_, BindGrpc(envoy.address, tls, &Worker::ListenEnvoy));
   }
   if (!options_.opa_envoy.address.empty()) {
@@ -101,7 +117,6 @@ Status Gateway::BindEnvoy() {
 Result<std::string> Gateway::BindGrpc(const std::string& where,
                                       const std::shared_ptr<const net::TlsServerContext>& tls,
                                       Listen listen) {
-  constexpr std::string_view kUnix = "unix:";
   if (where.starts_with(kUnix)) {
     AEGIS_TRY(FileDescriptor first, net::ListenUnix(where.substr(kUnix.size())));
     for (size_t i = 1; i < workers_.size(); ++i) {

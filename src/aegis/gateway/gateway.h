@@ -51,7 +51,7 @@ class Gateway {
     const Clock* clock = nullptr;           // nullptr: the system's
   };
   // Binds and begins to serve; without a State every call is refused (503).
-  // Errors: bad_address, address_in_use, io_error, tls_setup.
+  // Errors: bad_address, address_in_use, io_error, tls_setup, plaintext.
   static Result<std::unique_ptr<Gateway>> Start(Options options);
   ~Gateway();
 

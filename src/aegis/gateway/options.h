@@ -14,6 +14,7 @@ namespace aegis::gateway {
 struct Limits {
   net::Http1Limits http;                 // heads, of both directions
   size_t max_body_bytes = 1 << 20;       // of bodies that are judged, which are held in memory
+  size_t max_request_bytes = 1 << 20;    // most of a body that Envoy hands over to authorization
   size_t max_buffered_bytes = 64 << 20;  // of all such bodies of a worker; beyond: 503
   size_t max_connections = 8192;   // from agents, all workers together; more are closed at once
   size_t max_idle_upstream = 256;  // kept connections per tool and worker
@@ -32,7 +33,8 @@ struct EnvoyListener {
   std::string address;           // host:port or unix:PATH; empty: nowhere
   std::string certificate_file;  // with key_file; empty: HTTP/2 in clear
   std::string key_file;
-  std::string client_ca_file;  // then each Envoy must show a certificate that leads to one of it
+  std::string client_ca_file;    // then each Envoy must show a certificate that leads to one of it
+  bool allow_plaintext = false;  // without a certificate at other than loopback addresses, too
 };
 
 // Members of JSON objects that external processing replaces by "[redacted]" (docs/envoy.md): names,

@@ -57,6 +57,9 @@ bool IsJsonType(std::string_view type) {
 // Bodies that no tool takes for params: they pass by unread. Anything else that is neither JSON nor
 // a form is refused, for policy would judge a call whose params it has not seen.
 bool IsOpaqueType(std::string_view type) {
+  // "image/png,application/json" are two types, of which a tool may take the other.
+  const size_t slash = type.find('/');
+  if (slash == std::string_view::npos || !net::IsToken(type.substr(slash + 1))) return false;
   for (const std::string_view family : {"image/", "audio/", "video/", "font/"}) {
     if (type.size() > family.size() && EqualsIgnoreCase(type.substr(0, family.size()), family))
       return !EqualsIgnoreCase(type, "image/svg+xml");
@@ -311,8 +314,7 @@ rego::Value BuildParams(BodyType type, std::string_view body, std::string_view q
     params = *value;
   }
   if (type == BodyType::kUndeclared) {
-    *refusal = {415, "content_type",
-                "the body has no Content-Type; tools would guess one, and policy cannot"};
+    *refusal = kUndeclaredBody;
     return {};
   }
   if (query.empty() && type != BodyType::kForm) return params;

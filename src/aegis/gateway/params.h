@@ -44,6 +44,10 @@ struct Refusal {
   std::string_view detail;
 };
 
+// Of a body whose type nobody says.
+inline constexpr Refusal kUndeclaredBody{
+    415, "content_type", "the body has no Content-Type; tools would guess one, and policy cannot"};
+
 // What the head says of the body.
 BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal);
 

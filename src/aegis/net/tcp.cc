@@ -24,6 +24,17 @@ uint16_t SocketAddress::port() const {
   return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
 }
 
+bool SocketAddress::is_loopback() const {
+  if (storage.ss_family == AF_INET6) {
+    const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
+    if (!IN6_IS_ADDR_V4MAPPED(&address)) return IN6_IS_ADDR_LOOPBACK(&address);
+    return address.s6_addr[12] == 127;
+  }
+  if (storage.ss_family != AF_INET) return false;
+  const in_addr& address = reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr;
+  return ntohl(address.s_addr) >> 24 == 127;
+}
+
 std::string SocketAddress::ToString() const {
   if (storage.ss_family == AF_UNIX) return "unix";
   char text[INET6_ADDRSTRLEN] = "";

@@ -21,6 +21,7 @@ struct SocketAddress {
   socklen_t size = 0;
 
   uint16_t port() const;
+  bool is_loopback() const;      // 127.0.0.0/8, also within IPv6, or ::1
   std::string ToString() const;  // "127.0.0.1:8080", "[::1]:8080", "unix"
 };
 

@@ -30,6 +30,16 @@ TEST(TcpTest, AnIpAddressIsWrittenInOneWay) {
   EXPECT_EQ(CanonicalIp(std::string_view("10.0.0.1\0x", 10)), "");
 }
 
+TEST(TcpTest, LoopbackAddresses) {
+  for (const char* own : {"127.0.0.1:1", "127.255.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"}) {
+    EXPECT_TRUE(ResolveAddress(own)->is_loopback()) << own;
+  }
+  for (const char* other : {":1", "0.0.0.0:1", "126.0.0.1:1", "128.0.0.1:1", "[::]:1", "[::2]:1",
+                            "[::ffff:10.0.0.1]:1", "[7f00::1]:1"}) {
+    EXPECT_FALSE(ResolveAddress(other)->is_loopback()) << other;
+  }
+}
+
 TEST(TcpTest, ThePortIsNoPartOfTheIpAddress) {
   const struct {
     const char* address;

@@ -277,6 +277,7 @@ bool CheckRequest::Header(std::string_view name, std::string_view value, bool ra
     partial_body = value.empty() ? "?" : value;
     return true;
   }
+  if (name.ends_with(kPartialBodySuffix)) has_other_partial_body = true;
   if (!name.starts_with(':')) {
     if (headers.size() == max_headers_) return Refuse(kTooManyFields);
     headers.push_back({name, value});

@@ -67,6 +67,8 @@ class CheckRequest {
   // What Envoy says of the body at hand by x-envoy-auth-partial-body, which it takes from no
   // client: that it is whole ("false") or cut ("true"). Empty: Envoy had no body.
   std::string_view partial_body;
+  bool has_other_partial_body = false;  // the same, with another prefix than Envoy's own
+  bool body_is_whole = false;           // external processing has seen its end; not read
   // All but that one and the pseudo-headers, in order, names as sent; the values of one name are
   // joined by ',', unless Envoy encodes raw headers.
   std::vector<net::HeaderField> headers;

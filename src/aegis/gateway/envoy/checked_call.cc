@@ -27,14 +27,21 @@ constexpr Refusal kBadPrefix{403, "route_misconfigured",
                              "beside aegis.tool only"};
 constexpr Refusal kBadBody{403, "route_misconfigured", "aegis.body must be 'unread' or left out"};
 constexpr Refusal kMismatch{400, "body_mismatch", "the body is not as long as the request says"};
-constexpr Refusal kTooLarge{413, "body_too_large", "the body is larger than the gateway judges"};
 
 // Whether the body at hand is the one that the tool gets.
-Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head) {
-  const bool seen = request.partial_body == "false";
-  if (!seen && !request.partial_body.empty()) return kPartialBody;
+Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head,
+                  size_t max_request_bytes) {
+  const bool said_whole = request.partial_body == "false";
+  if (!said_whole && !request.partial_body.empty()) return kPartialBody;
+  if (request.has_other_partial_body) return kMaybePartialBody;
   const bool has_length = head.body == BodyKind::kLength;
   if (!request.body.empty()) {
+    if (!request.body_is_whole) {
+      if (request.body.size() > max_request_bytes) return kBodyTooLarge;
+      // With allow_partial_message Envoy calls a body whole that just fills its buffer.
+      const bool may_go_on = !said_whole || request.body.size() == max_request_bytes;
+      if (!has_length && may_go_on) return kMaybePartialBody;
+    }
     if (has_length && head.content_length != request.body.size()) return kMismatch;
     // Clients other than Envoy leave the size out.
     if (request.size > 0 && static_cast<uint64_t>(request.size) != request.body.size()) {
@@ -44,9 +51,19 @@ Refusal CheckBody(const CheckRequest& request, const net::RequestHead& head) {
   }
   if (has_length ? head.content_length > 0 : head.body == BodyKind::kChunked) return kBodyMissing;
   if (request.size > 0) return kBodyMissing;
-  // Envoy has seen the end of an empty body, or the client said that there is none.
-  if (has_length || seen) return {};
+  // The client said that there is none. That Envoy has seen the end of an empty body may be the
+  // word of a client, when Envoy has another header_prefix.
+  if (has_length || request.body_is_whole) return {};
   return HasNoBodyByNature(head.method) ? Refusal{} : kBodyMissing;
+}
+
+// Whether the bytes that tell how a body may be read, such as a mark of UTF-16, may have been
+// others.
+bool BeginsReplaced(std::string_view text) {
+  for (const char c : text) {
+    if (static_cast<uint8_t>(c) > ' ') return c == '!';
+  }
+  return false;
 }
 
 }  // namespace
@@ -87,26 +104,34 @@ Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& lim
   return {};
 }
 
-rego::Value CheckedCall::ReadParams(const CheckRequest& request, size_t max_body_bytes,
-                                    Arena& arena, Refusal* refusal) {
+rego::Value CheckedCall::ReadParams(const CheckRequest& request, const Limits& limits, Arena& arena,
+                                    Refusal* refusal) {
   body_type = BodyType::kNone;
   if (request.names.body == kUnread) {
     return BuildParams(BodyType::kNone, {}, head.query, arena, refusal);
   }
-  *refusal = CheckBody(request, head);
+  *refusal = CheckBody(request, head, limits.max_request_bytes);
   if (refusal->status != 0) return {};
   head.body = request.body.empty() ? BodyKind::kNone : BodyKind::kLength;
   head.content_length = request.body.size();
   BodyType type = ClassifyBody(head, refusal);
   if (refusal->status != 0) return {};
-  if ((type == BodyType::kOpaque || type == BodyType::kUndeclared) &&
-      LookAtBody(request.body) == Looks::kLikeJson) {
+  if (type == BodyType::kUndeclared) {
+    // Even if it looks like JSON: Envoy may keep the type from Aegis, and tell the tool of a form.
+    *refusal = kUndeclaredBody;
+    return {};
+  }
+  if (type == BodyType::kOpaque) {
+    if (request.body_is_text && BeginsReplaced(request.body)) {
+      *refusal = kAmbiguousText;
+      return {};
+    }
     // Whatever it is declared as, a tool may read it as JSON; so policy must.
-    type = BodyType::kJson;
+    if (LookAtBody(request.body) == Looks::kLikeJson) type = BodyType::kJson;
   }
   const bool judged = type == BodyType::kJson || type == BodyType::kForm;
-  if (judged && request.body.size() > max_body_bytes) {
-    *refusal = kTooLarge;
+  if (judged && request.body.size() > limits.max_body_bytes) {
+    *refusal = kBodyTooLarge;
     return {};
   }
   if (judged && request.body_is_text && request.body.find('!') != std::string_view::npos) {

@@ -21,10 +21,21 @@ namespace aegis::gateway {
 // this field from no client.
 inline constexpr std::string_view kPartialBodyField = "x-envoy-auth-partial-body";
 
+// With header_prefix Envoy names it otherwise, and a client may send the one above.
+inline constexpr std::string_view kPartialBodySuffix = "-auth-partial-body";
+
 inline constexpr Refusal kPartialBody{
     413, "partial_body",
     "Envoy passed on the beginning of the body only: allow more bytes (max_request_bytes) and no "
     "partial messages"};
+inline constexpr Refusal kMaybePartialBody{
+    413, "partial_body",
+    "nothing says that the body is whole: it has no Content-Length, and either Envoy does not say "
+    "so by x-envoy-auth-partial-body: false alone (header_prefix must not be set), or there are as "
+    "many bytes as Envoy would hand over of a longer one (max_request_bytes)"};
+inline constexpr Refusal kBodyTooLarge{
+    413, "body_too_large",
+    "the body is larger than the gateway judges, or than envoy.max_request_bytes in aegis.yaml"};
 inline constexpr Refusal kBodyMissing{
     403, "body_missing",
     "the request has, or may have, a body that Envoy did not pass on: set with_request_body; a "
@@ -45,7 +56,7 @@ struct CheckedCall {
   Refusal ReadHead(CheckRequest& request, const net::Http1Limits& limits);
   // The params, in `arena`; undefined, with `*refusal` set, when they cannot be told. Only after
   // ReadHead.
-  rego::Value ReadParams(const CheckRequest& request, size_t max_body_bytes, Arena& arena,
+  rego::Value ReadParams(const CheckRequest& request, const Limits& limits, Arena& arena,
                          Refusal* refusal);
 
  private:

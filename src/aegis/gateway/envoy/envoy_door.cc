@@ -15,7 +15,9 @@ constexpr size_t kBesideBody = size_t{1} << 20;
 grpc::Server::Options ServerOptions(const EnvoyDoor::Options& options) {
   grpc::Server::Options out;
   out.connections.max_connections = std::min(options.max_connections, kMostConnections);
-  out.max_message_bytes = std::max(kLeastMessageBytes, options.limits.max_body_bytes + kBesideBody);
+  const size_t body_bytes =
+      std::max(options.limits.max_body_bytes, options.limits.max_request_bytes);
+  out.max_message_bytes = std::max(kLeastMessageBytes, body_bytes + kBesideBody);
   out.max_buffered_bytes = options.limits.max_buffered_bytes;
   return out;
 }

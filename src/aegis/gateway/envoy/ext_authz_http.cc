@@ -12,22 +12,49 @@ namespace {
 
 using telemetry::EnvoyAnswer;
 
+// Whether a call whose body Envoy shows as empty may have one that it does not show: it tells this
+// variant neither the call's Content-Length nor, where none is passed on, that there is a body.
+bool MayHaveBody(const net::RequestHead& call) {
+  if (call.method == "DELETE" || !HasNoBodyByNature(call.method)) return true;
+  for (const net::HeaderField& field : call.fields) {
+    if (field.id == net::FieldId::kContentType || field.id == net::FieldId::kContentEncoding ||
+        field.id == net::FieldId::kTransferEncoding || field.id == net::FieldId::kExpect) {
+      return true;
+    }
+  }
+  return false;
+}
+
+Refusal CheckShownBody(const net::RequestHead& call, size_t max_request_bytes) {
+  for (const net::HeaderField& field : call.fields) {
+    if (field.name == kPartialBodyField) {
+      if (field.value != "false") return kPartialBody;
+    } else if (field.name.ends_with(kPartialBodySuffix)) {
+      return kMaybePartialBody;
+    }
+  }
+  // The Content-Length is that of what Envoy sends here, which it always says.
+  if (call.body == net::BodyKind::kChunked) return kMaybePartialBody;
+  if (call.body == net::BodyKind::kNone || call.content_length == 0) {
+    // Not even if the body is said to be whole: with another header_prefix that is a client's word.
+    return MayHaveBody(call) ? kBodyMissing : Refusal{};
+  }
+  if (call.content_length > max_request_bytes) return kBodyTooLarge;
+  // With allow_partial_message Envoy calls a body whole that just fills its buffer.
+  const bool may_go_on = call.content_length == max_request_bytes;
+  if (may_go_on || call.Find(kPartialBodyField) == nullptr) return kMaybePartialBody;
+  // Even if it looks like JSON: Envoy may keep the type from Aegis, and tell the tool of a form.
+  if (call.Find(net::FieldId::kContentType) == nullptr) return kUndeclaredBody;
+  return {};
+}
+
 }  // namespace
 
 bool Exchange::CheckEnvoyCall() {
   const net::RequestHead& call = asked_head_;
-  const net::HeaderField* partial = call.Find(kPartialBodyField);
-  // The Content-Length is that of what Envoy sends here, not of what it got.
-  const bool empty = call.body == net::BodyKind::kNone ||
-                     (call.body == net::BodyKind::kLength && call.content_length == 0);
-  Refusal refusal;
-  if (partial != nullptr && partial->value != "false") {
-    refusal = kPartialBody;
-  } else if (partial == nullptr && empty && !HasNoBodyByNature(call.method)) {
-    refusal = kBodyMissing;
-  } else if (call.Find(net::FieldId::kUpgrade) != nullptr) {
-    refusal = kUpgradeNotJudged;
-  }
+  Refusal refusal = call.Find(net::FieldId::kUpgrade) != nullptr
+                        ? kUpgradeNotJudged
+                        : CheckShownBody(call, worker_.limits().max_request_bytes);
   if (refusal.status == 0) return true;
   AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   return false;

@@ -103,8 +103,7 @@ class ExtAuthzService::Check final : public grpc::Handler, private RecordWaiter 
     // A call that was refused before it was judged has left its values there.
     pipeline.arena().Reset();
     if (caller_.agent && !caller_.agent->suspended) {
-      input.params =
-          checked_.ReadParams(request_, limits.max_body_bytes, pipeline.arena(), &refusal);
+      input.params = checked_.ReadParams(request_, limits, pipeline.arena(), &refusal);
       if (refusal.status == 0) input.session = FindSession(checked_.head, &refusal);
       if (refusal.status != 0) return Refuse(refusal);
     }

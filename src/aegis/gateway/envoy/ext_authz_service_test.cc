@@ -431,12 +431,13 @@ TEST_F(ExtAuthzTest, TheBodyIsTheOneThatTheToolGets) {
               set(spec, "content-length", "0");
             }),
             "200");
-  EXPECT_EQ(outcome([&](CheckSpec& spec) {  // Envoy has seen the end of an empty body
+  // With another header_prefix this is the word of a client.
+  EXPECT_EQ(outcome([&](CheckSpec& spec) {
               without(spec);
               drop(spec, "content-length");
               spec.partial = "false";
             }),
-            "200");
+            "403 body_missing");
   // What may not be what was sent.
   const std::string shout = R"({"amount":42,"note":"hi!"})";
   CheckSpec text;
@@ -476,6 +477,54 @@ TEST_F(ExtAuthzTest, TheBodyIsTheOneThatTheToolGets) {
               drop(spec, "content-length");
             }),
             "413 body_too_large");
+}
+
+TEST_F(ExtAuthzTest, ABodyIsWholeWhenItsLengthOrEnvoyAloneSaysSo) {
+  const std::string list = "/tools/payments/list_all";
+  const auto outcome = [&](const std::string& body, const std::string& partial, bool has_length,
+                           const testing::Pairs& more = {}, const std::string& type = "text/plain",
+                           bool text = false) {
+    CheckSpec spec;
+    spec.path = list;
+    spec.WithToken(Token()).WithBody(body, type);
+    if (!has_length) {
+      std::erase_if(spec.headers,
+                    [](const auto& field) { return field.first == "content-length"; });
+    }
+    if (type.empty()) {
+      std::erase_if(spec.headers, [](const auto& field) { return field.first == "content-type"; });
+    }
+    spec.headers.insert(spec.headers.end(), more.begin(), more.end());
+    spec.partial = partial;
+    if (text) std::swap(spec.body, spec.raw_body);
+    return Outcome(spec);
+  };
+  const testing::Pairs other = {{"x-prefix-auth-partial-body", "false"}};
+  EXPECT_EQ(outcome("a", "", true), "200");
+  EXPECT_EQ(outcome("a", "false", false), "200");
+  EXPECT_EQ(outcome("a", "", false), "413 partial_body");
+  EXPECT_EQ(outcome("a", "false", false, other), "413 partial_body");
+  EXPECT_EQ(outcome("a", "false", true, other), "413 partial_body");
+  EXPECT_EQ(outcome("", "", true, other), "413 partial_body");
+  // With allow_partial_message Envoy says "false" of a body that just fills its buffer.
+  const std::string full(1 << 20, 'x');
+  EXPECT_EQ(outcome(full, "false", false), "413 partial_body");
+  EXPECT_EQ(outcome(full, "false", true), "200");
+  EXPECT_EQ(outcome(full.substr(1), "false", false), "200");
+  EXPECT_EQ(outcome(full + "x", "false", true), "413 body_too_large");
+  // Envoy may keep the type from Aegis, and tell the tool that this is a form.
+  EXPECT_EQ(outcome(R"({"amount":1})", "false", true, {}, ""), "415 content_type");
+  EXPECT_EQ(outcome(R"({"amount":1}&amount=9000)", "false", true, {}, ""), "415 content_type");
+  // Two types, of which a tool may take the second.
+  EXPECT_EQ(outcome("a=1", "false", true, {}, "image/png,application/x-www-form-urlencoded"),
+            "415 content_type");
+  EXPECT_EQ(outcome("a=1", "false", true, {}, "image/"), "415 content_type");
+  EXPECT_EQ(outcome("a=1", "false", true, {}, "image/png"), "200");
+  // A mark of UTF-16, as Envoy shows it in text.
+  EXPECT_EQ(outcome("!!{", "false", true, {}, "text/plain", true), "400 ambiguous_text");
+  EXPECT_EQ(outcome(" \n!", "false", true, {}, "text/plain", true), "400 ambiguous_text");
+  EXPECT_EQ(outcome("hi!", "false", true, {}, "text/plain", true), "200");
+  EXPECT_EQ(outcome("!!{", "false", true), "200");
 }
 
 TEST_F(ExtAuthzTest, WhatTurnsIntoAnotherProtocolIsNotJudged) {
@@ -558,7 +607,6 @@ TEST_F(ExtAuthzTest, JudgesAsTheProxyDoor) {
       {.path = "/tools/payments/list_all?=1", .body = "{}"},
       {.path = "/tools/payments/list_all?a=%ff", .body = "{}"},
       // Types.
-      {.type = ""},
       {.type = "", .body = "plain"},
       {.type = "text/plain"},
       {.path = "/tools/payments/list_all", .type = "text/plain", .body = "plain"},

@@ -247,10 +247,9 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     const bool unread = !check_.names.body.empty();
     if (order_.body_unseen() && !unread) return Refuse(kBodyMissing);
     check_.body = body_;
-    check_.partial_body = "false";
+    check_.body_is_whole = true;
     Refusal refusal;
-    const rego::Value params =
-        checked_.ReadParams(check_, service_.limits_.max_body_bytes, arena, &refusal);
+    const rego::Value params = checked_.ReadParams(check_, service_.limits_, arena, &refusal);
     if (refusal.status != 0) return Refuse(refusal);
     const std::string_view session = FindSession(checked_.head, &refusal);
     if (refusal.status != 0) return Refuse(refusal);
