@@ -96,9 +96,12 @@ void Http2Connection::OnReadable() {
 
 void Http2Connection::OnWritable() {
   if (state_ == State::kHandshake) return Handshake();
-  if (state_ != State::kOpen || !blocked_) return;
-  if (!WritePending()) return;
-  Flush();
+  if (state_ == State::kLinger) return ReadAway();
+  if (state_ == State::kOpen && blocked_) {
+    if (!WritePending()) return;
+    Flush();
+  }
+  // What wanted to write may have been a read of TLS.
   if (state_ == State::kOpen && !blocked_) Read();
 }
 
