@@ -53,7 +53,7 @@ def test_the_guide(tmp_path):
     path = f"{BINARY.parent}:{OPA.parent}:{os.environ['PATH']}"
     environment = os.environ | {"AEGIS_DATA": str(data), "PATH": path}
     log = (tmp_path / "log").open("w")
-    script = here("\n".join(starting)) + "\nread\nkill $(jobs -p)\nwait\n"
+    script = here("\n".join(starting)) + "\nread || true\nkill $(jobs -p)\nwait || true\n"
     running = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log,
