@@ -157,16 +157,7 @@ Result<Page<UnknownCaller>> SqliteRepository::ListUnknownCallers(const TenantKey
                                  " ORDER BY source, name, target, reason LIMIT ?7",
                              tenant.org, tenant.tenant, after[0], after[1], after[2], after[3],
                              static_cast<int64_t>(limit + 1)));
-  Page<UnknownCaller> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    result.items.push_back(ReadCaller(query));
-  }
+  return ReadPage<UnknownCaller>(query, limit, ReadCaller);
 }
 
 Result<Block> SqliteRepository::AddBlock(const TenantKey& tenant, BlockKind kind,
@@ -243,16 +234,7 @@ Result<Page<Block>> SqliteRepository::ListBlocks(const TenantKey& tenant, const 
                                           " ORDER BY kind, value LIMIT ?5",
                                           tenant.org, tenant.tenant, after[0], after[1],
                                           static_cast<int64_t>(limit + 1)));
-  Page<Block> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    result.items.push_back(ReadBlock(query));
-  }
+  return ReadPage<Block>(query, limit, ReadBlock);
 }
 
 Status SqliteRepository::ReadBlocks(const TenantKey& tenant, Settings& settings) {

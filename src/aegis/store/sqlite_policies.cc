@@ -182,18 +182,11 @@ Result<Page<PolicyVersion>> SqliteRepository::ListPolicies(const TenantKey& tena
                                  "WHERE org = ?1 AND tenant = ?2 AND version < ?3"
                                  " ORDER BY version DESC LIMIT ?4",
                              tenant.org, tenant.tenant, below, static_cast<int64_t>(limit + 1)));
-  Page<PolicyVersion> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    PolicyVersion version = ReadVersion(query);
+  return ReadPage<PolicyVersion>(query, limit, [&](const Query& row) -> Result<PolicyVersion> {
+    PolicyVersion version = ReadVersion(row);
     AEGIS_TRY(version.source_names, SourceNames(tenant, version.version));
-    result.items.push_back(std::move(version));
-  }
+    return version;
+  });
 }
 
 }  // namespace aegis::store::internal

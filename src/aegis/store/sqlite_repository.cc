@@ -192,17 +192,7 @@ Result<Page<Agent>> SqliteRepository::ListAgents(const TenantKey& tenant, const 
       database_->Start(std::string(kAgentColumns) + "WHERE org = ?1 AND tenant = ?2 AND name > ?3"
                                                     " ORDER BY name LIMIT ?4",
                        tenant.org, tenant.tenant, page.after, static_cast<int64_t>(limit + 1)));
-  Page<Agent> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    AEGIS_TRY(Agent agent, ReadAgent(query));
-    result.items.push_back(std::move(agent));
-  }
+  return ReadPage<Agent>(query, limit, ReadAgent);
 }
 
 Result<Tool> SqliteRepository::FindTool(const TenantKey& tenant, const std::string& name) {
@@ -275,16 +265,7 @@ Result<Page<Tool>> SqliteRepository::ListTools(const TenantKey& tenant, const Pa
       database_->Start(std::string(kToolColumns) + "WHERE org = ?1 AND tenant = ?2 AND name > ?3"
                                                    " ORDER BY name LIMIT ?4",
                        tenant.org, tenant.tenant, page.after, static_cast<int64_t>(limit + 1)));
-  Page<Tool> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    result.items.push_back(ReadTool(query));
-  }
+  return ReadPage<Tool>(query, limit, ReadTool);
 }
 
 Result<Settings> SqliteRepository::ReadSettings(const TenantKey& tenant, int64_t now,

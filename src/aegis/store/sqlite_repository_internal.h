@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "aegis/store/repository.h"
 #include "aegis/store/sqlite.h"
@@ -108,5 +109,18 @@ class SqliteRepository final : public Repository {
 
 // The limit a page really has: 1 to 1000.
 size_t ClampLimit(size_t limit);
+
+// The page of a query for at most `limit` + 1 rows. `read`: a row as a T or a Result<T>.
+template <typename T, typename Read>
+Result<Page<T>> ReadPage(Query& query, size_t limit, Read read) {
+  Page<T> page;
+  for (;;) {
+    AEGIS_TRY(const bool row, query.Step());
+    page.more = row && page.items.size() == limit;
+    if (!row || page.more) return page;
+    AEGIS_TRY(T item, Result<T>(read(query)));
+    page.items.push_back(std::move(item));
+  }
+}
 
 }  // namespace aegis::store::internal

@@ -151,17 +151,10 @@ Result<Page<OperatorEntry>> SqliteRepository::ListOperations(const TenantKey& te
                              " WHERE org = ?1 AND tenant = ?2 AND sequence < ?3"
                              " ORDER BY sequence DESC LIMIT ?4",
                              tenant.org, tenant.tenant, below, static_cast<int64_t>(limit + 1)));
-  Page<OperatorEntry> result;
-  for (;;) {
-    AEGIS_TRY(bool row, query.Step());
-    if (!row) return result;
-    if (result.items.size() == limit) {
-      result.more = true;
-      return result;
-    }
-    result.items.push_back({query.Int(0), query.Int(1), query.Text(2), query.Text(3), query.Text(4),
-                            query.Text(5), query.Text(6), query.Text(7)});
-  }
+  return ReadPage<OperatorEntry>(query, limit, [](const Query& row) {
+    return OperatorEntry{row.Int(0),  row.Int(1),  row.Text(2), row.Text(3),
+                         row.Text(4), row.Text(5), row.Text(6), row.Text(7)};
+  });
 }
 
 }  // namespace aegis::store::internal
