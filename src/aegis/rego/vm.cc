@@ -10,6 +10,8 @@
 #include "aegis/rego/code.h"
 #include "aegis/rego/edit.h"
 #include "aegis/rego/hash.h"
+#include "aegis/rego/lookup.h"
+#include "aegis/rego/rows.h"
 #include "aegis/rego/table.h"
 #include "aegis/rego/walk.h"
 
@@ -22,50 +24,12 @@ using internal::kNone;
 using internal::Op;
 using internal::OpCode;
 
+using internal::Lookup;
+using internal::RowIndexes;
+using internal::Rows;
+using internal::SameValue;
 using internal::Share;
 using internal::Walker;
-
-const Value* LookupOther(const Value& source, const Value& key, Value& other) {
-  if (source.is_array() && key.is_int()) {
-    const auto index = static_cast<uint64_t>(key.int_value());
-    return index < source.size_field() ? source.array_data() + index : nullptr;
-  }
-  other = source.Get(key);
-  return other.is_undefined() ? nullptr : &other;
-}
-
-// Where source[key] is, or nullptr; objects and strings are looked up in line. `hash`: the key's if
-// it is a constant string, else kNone. `other` holds what is not found in line.
-[[gnu::always_inline]] inline const Value* Lookup(const Value& source, const Value& key,
-                                                  uint32_t hash, Value& other) {
-  if (!source.is_object() || !key.is_string()) [[unlikely]]
-    return LookupOther(source, key, other);
-  const internal::Table& table = *source.table();
-  const Member* const members = internal::Members(table);
-  if (!table.has_slots()) {
-    for (const Member *member = members, *const end = members + table.size; member != end;
-         ++member) {
-      if (internal::SameString(member->key, key)) return &member->value;
-    }
-    return nullptr;
-  }
-  if (hash == kNone) hash = internal::SlotHash(internal::HashString(key.string_value()));
-  const uint32_t mask = table.slot_mask();
-  for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
-    const internal::Slot slot = table.slot(at);
-    if (slot.position == 0) return nullptr;
-    const Member& member = members[slot.position - 1];
-    if (slot.hash == hash && internal::SameString(member.key, key)) return &member.value;
-  }
-}
-
-// Both in line for what is mostly compared. Values are taken by reference: a copy would be read as
-// a whole where its halves have just been written.
-[[gnu::always_inline]] inline bool SameValue(const Value& a, const Value& b) {
-  if (a.is_int() && b.is_int()) return a.bits() == b.bits();
-  if (a.is_string() || b.is_string()) return internal::SameString(a, b);
-  return Equal(a, b);
-}
 
 inline bool Holds(Comparison comparison, int order) {
   switch (comparison) {
@@ -114,7 +78,8 @@ class Vm::Machine {
     depth_ = 0;
     scopes_.clear();
     undo_.clear();
-    scope_ = evaluation_ = ++next_scope_;
+    scope_ = ++next_scope_;
+    indexes_.Begin(scope_);
     steps_left_ = options_.max_steps;
     if (memo_.size() < code_->functions.size()) {
       memo_.resize(code_->functions.size());
@@ -269,100 +234,6 @@ class Vm::Machine {
     }
     return false;
   }
-  // What is searched: the elements of a collection, or their members `key`.
-  struct Rows {
-    Rows(Value collection, Value member)
-        : elements(collection.is_array() ? collection.array_data() : collection.table()->entries),
-          size(collection.size()),
-          stride(collection.is_object() ? 2 : 1),
-          key(member) {}
-
-    const Value& Element(size_t i) const { return elements[i * stride + (stride - 1)]; }
-    // What is compared of row i, or nullptr; valid until the next call. Members mostly are where
-    // they were in the row before.
-    [[gnu::always_inline]] const Value* Compared(size_t i) {
-      const Value& element = Element(i);
-      if (key.is_undefined()) return &element;
-      if (!element.is_object()) [[unlikely]]
-        return Lookup(element, key, kNone, other);
-      const internal::Table& table = *element.table();
-      const Member* const members = internal::Members(table);
-      if (place < table.size && internal::SameString(members[place].key, key)) [[likely]]
-        return &members[place].value;
-      const Value* const found = Lookup(element, key, kNone, other);
-      if (found != nullptr) place = static_cast<size_t>(found - &members->value) / 2;
-      return found;
-    }
-
-    const Value* elements;
-    size_t size;
-    size_t stride;
-    Value key;
-    size_t place = 0;
-    Value other;
-  };
-
-  // Rows by the hash of what is compared of them, for collections that are searched again and again
-  // in one evaluation. Nothing depends on whether there is one.
-  struct Index {
-    uint64_t evaluation = 0;
-    Value collection;
-    Value key;
-    uint32_t searches = 0;
-    uint32_t mask = 0;
-    // Numbers of rows, from 1 on, ascending in each chain; nullptr: there is none (yet).
-    uint32_t* heads = nullptr;
-    uint32_t* next = nullptr;
-  };
-  static constexpr size_t kIndexes = 16;
-  // From the so-many-th search on; smaller collections are not worth it, larger ones take too much.
-  static constexpr uint32_t kSearchesUnindexed = 2;
-  static constexpr size_t kMinIndexed = 4, kMaxIndexed = size_t{1} << 16;
-
-  // The index to be used to search for a scalar, or nullptr.
-  const Index* FindIndex(Value collection, const Value& key, bool begins) {
-    const uint64_t mixed = (collection.bits() ^ key.bits() << 7) * 0x9e3779b97f4a7c15;
-    Index& index = indexes_[mixed >> 60];
-    if (index.evaluation != evaluation_ || !index.collection.IsSame(collection) ||
-        !index.key.IsSame(key)) {
-      if (begins) index = {.evaluation = evaluation_, .collection = collection, .key = key};
-      if (!begins) return nullptr;
-    }
-    if (index.heads == nullptr && begins && index.searches++ == kSearchesUnindexed) {
-      BuildIndex(index);
-    }
-    return index.heads != nullptr ? &index : nullptr;
-  }
-
-  void BuildIndex(Index& index) {
-    Rows rows(index.collection, index.key);
-    uint32_t heads = 8;
-    while (heads < 2 * rows.size) heads *= 2;
-    // Never the reason why memory or steps are used up.
-    const size_t bytes = (heads + rows.size) * sizeof(uint32_t);
-    const auto steps = static_cast<int64_t>(4 * rows.size);
-    if (arena_->limit_bytes() != 0 && arena_->used_bytes() + bytes > arena_->limit_bytes() / 2) {
-      return;
-    }
-    if (steps > steps_left_ / 2) return;
-    steps_left_ -= steps;
-    auto* const numbers = arena_->AllocateArray<uint32_t>(heads + rows.size);
-    if (numbers == nullptr) return;
-    std::fill_n(numbers, heads, 0);
-    index.mask = heads - 1;
-    index.next = numbers + heads;
-    for (size_t i = rows.size; i-- > 0;) {
-      const Value* const compared = rows.Compared(i);
-      if (compared == nullptr) continue;
-      // Their hashes would have to be paid for.
-      if (compared->is_collection() || compared->size_field() > 256) return;
-      uint32_t& head = numbers[internal::SlotHash(Hash(*compared)) & index.mask];
-      index.next[i] = head;
-      head = static_cast<uint32_t>(i + 1);
-    }
-    index.heads = numbers;
-  }
-
   // Loads the first element from `position` on that matches; false if there is none or the steps
   // are used up. Each element is charged with the ops that one of these saves.
   template <bool kIsString>
@@ -374,16 +245,12 @@ class Vm::Machine {
     const bool differs = op.flag != 0;
     const int64_t cost =
         kSteps + (wanted.is_collection() ? static_cast<int64_t>(internal::Weight(wanted) / 16) : 0);
-    const Index* index = nullptr;
-    if (rows.size >= kMinIndexed && rows.size <= kMaxIndexed && !differs &&
-        !wanted.is_collection()) {
-      index = FindIndex(collection, key, position == 0);
+    const RowIndexes::Index* index = nullptr;
+    if (!differs && !wanted.is_collection()) {
+      index = indexes_.Find(rows, collection, position == 0, *arena_, steps_left_);
     }
     if (index != nullptr) {
-      const uint32_t number = position == 0
-                                  ? index->heads[internal::SlotHash(Hash(wanted)) & index->mask]
-                                  : index->next[position - 1];
-      position = number == 0 ? rows.size : number - 1;
+      position = position == 0 ? index->First(wanted) : index->After(position - 1);
     }
     while (position < rows.size) {
       steps_left_ -= cost;
@@ -399,12 +266,7 @@ class Vm::Machine {
         registers[op.b + 1] = Value::Int(static_cast<int64_t>(position));
         return true;
       }
-      if (index == nullptr) {
-        ++position;
-      } else {
-        const uint32_t number = index->next[position];
-        position = number == 0 ? rows.size : number - 1;
-      }
+      position = index == nullptr ? position + 1 : index->After(position);
     }
     return false;
   }
@@ -554,7 +416,7 @@ class Vm::Machine {
   uint32_t depth_ = 0;  // frames that are in use
   std::vector<Memo> memo_;
   std::vector<CallMemo> call_memo_;
-  std::array<Index, kIndexes> indexes_;
+  RowIndexes indexes_;
   std::vector<Scope> scopes_;
   std::vector<Undo> undo_;
   std::string dynamic_key_;
@@ -566,7 +428,6 @@ class Vm::Machine {
   const internal::ByteCode* code_ = nullptr;
   Arena* arena_ = nullptr;
   const Function* function_ = nullptr;
-  uint64_t evaluation_ = 0;
   uint64_t scope_ = 0;
   int64_t steps_left_ = 0;
   Value results_;
