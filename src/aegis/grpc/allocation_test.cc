@@ -2,25 +2,8 @@
 // malloc.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "aegis/base/allocation_testing.h"
 #include "aegis/grpc/server_testing.h"
-
-namespace {
-
-thread_local size_t allocations = 0;
-
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace aegis::grpc {
 namespace {
@@ -39,7 +22,7 @@ TEST(AllocationTest, WarmUnaryCallsAllocateNothing) {
   };
   const auto allocated = [&] {
     size_t count = 0;
-    fixture.OnLoop([&] { count = allocations; });
+    fixture.OnLoop([&] { count = CountedAllocations(); });
     return count;
   };
   calls(50);

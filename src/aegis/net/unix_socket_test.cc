@@ -18,9 +18,9 @@ namespace {
 class UnixSocketTest : public testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/aegis-unix-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    folder_ = name;
+    // A short path: an address of a socket holds 107 bytes.
+    folder_ = testing::TempDir() + "aegis-unix-" + std::to_string(::getpid());
+    ASSERT_TRUE(std::filesystem::create_directory(folder_));
     path_ = folder_ + "/s";
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }

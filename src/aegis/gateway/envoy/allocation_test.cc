@@ -2,30 +2,14 @@
 // denied.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 
+#include "aegis/base/allocation_testing.h"
 #include "aegis/gateway/envoy/envoy_testing.h"
 #include "aegis/gateway/envoy/ext_authz_service.h"
 #include "aegis/gateway/gateway_testing.h"
 #include "aegis/gateway/recorder.h"
-
-namespace {
-
-thread_local size_t allocations = 0;
-
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace aegis::gateway {
 namespace {
@@ -48,8 +32,8 @@ class Calls final : public grpc::Call {
   size_t unsent() const override { return 0; }
   void Finish(Code, std::string_view) override { FAIL(); }
   void FinishOk() override {
-    if (++finished == kWarm) before = allocations;
-    if (finished == kWarm + kCounted) after = allocations;
+    if (++finished == kWarm) before = CountedAllocations();
+    if (finished == kWarm + kCounted) after = CountedAllocations();
     if (last_ != nullptr) last_->Release();
     last_ = current_;
     if (finished == kWarm + kCounted) return loop_.Stop();
