@@ -120,7 +120,8 @@ class Envoy:
         """The next line of the access log that has `members`; earlier ones are passed over."""
         deadline = time.monotonic() + seconds
         while True:
-            lines = self.access_log.read_text().splitlines()
+            # Envoy may be in the middle of the last line.
+            lines = self.access_log.read_text().split("\n")[:-1]
             for number in range(self._lines_seen, len(lines)):
                 line = json.loads(lines[number])
                 if all(line.get(name) == value for name, value in members.items()):
