@@ -334,8 +334,6 @@ void Exchange::AnswerDenied() {
 
 void Exchange::AnswerUnauthenticated(const Error& error) {
   if (error.code == Code::kUnauthenticated) {
-    worker_.metrics().CountDecision(static_cast<size_t>(Outcome::kDeny),
-                                    static_cast<size_t>(Reason::kTokenInvalid));
     worker_.logger().Warn("agent refused", {{"why", error.reason}});
   }
   own_.SetUnauthenticated(error, nullptr);

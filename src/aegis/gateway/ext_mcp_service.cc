@@ -200,12 +200,8 @@ class ExtMcpService::RequestCheck final : public Asked {
   }
 
   RecordSlot* RefuseCaller(const Error& error) {
-    kind_ =
-        error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused : EnvoyAnswer::kUnavailable;
-    if (error.code == Code::kUnauthenticated) {
-      kind_ = EnvoyAnswer::kUnauthenticated;
-      metrics_.CountDecision(static_cast<size_t>(decision::Outcome::kDeny),
-                             static_cast<size_t>(decision::Reason::kTokenInvalid));
+    kind_ = EnvoyAnswerTo(error);
+    if (kind_ == EnvoyAnswer::kUnauthenticated) {
       service_.logger_.Warn("agent refused", {{"why", error.reason}});
     }
     own_.SetUnauthenticated(error, nullptr);

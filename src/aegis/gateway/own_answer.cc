@@ -27,6 +27,17 @@ void OwnAnswer::SetDenied(const Ticket& ticket) {
   problem.rule = ticket.rule;
 }
 
+telemetry::EnvoyAnswer EnvoyAnswerTo(const Error& error) {
+  switch (error.code) {
+    case Code::kUnauthenticated:
+      return telemetry::EnvoyAnswer::kUnauthenticated;
+    case Code::kPermissionDenied:
+      return telemetry::EnvoyAnswer::kRefused;
+    default:
+      return telemetry::EnvoyAnswer::kUnavailable;
+  }
+}
+
 void OwnAnswer::SetUnauthenticated(const Error& error, const Ticket* decided) {
   if (error.code == Code::kUnauthenticated) {
     return SetUnauthenticated(error.reason, error.message, decided);

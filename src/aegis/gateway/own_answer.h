@@ -14,8 +14,12 @@
 #include "aegis/base/result.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/gateway/problem.h"
+#include "aegis/telemetry/metrics.h"
 
 namespace aegis::gateway {
+
+// As what the answer to a caller who was not let in counts; `error`: of Pipeline::Authenticate.
+telemetry::EnvoyAnswer EnvoyAnswerTo(const Error& error);
 
 struct OwnHeader {
   std::string_view name;

@@ -141,6 +141,10 @@ Result<Caller> Pipeline::AuthenticateAgain(const Credential& credential, const O
   }
   auto caller = Identify(credential);
   if (caller && caller->agent) return caller;
+  if (!caller && caller.error().code == Code::kUnauthenticated) {
+    metrics_.CountDecision(static_cast<size_t>(Outcome::kDeny),
+                           static_cast<size_t>(Reason::kTokenInvalid));
+  }
   const bool listed = before.principal && !before.agent;
   AEGIS_RETURN_IF_ERROR(NoteUnknown(credential, origin, caller, listed));
   return caller;

@@ -92,6 +92,19 @@ Refusal CheckRequest::Read(std::string_view message, size_t max_headers) {
   return {};
 }
 
+template <typename Take>
+bool CheckRequest::EachMessage(std::string_view bytes, uint32_t number, Take take) {
+  WireReader reader(bytes);
+  WireField field;
+  while (!reader.done()) {
+    if (!reader.Next(field)) return Malformed();
+    if (field.number != number) continue;
+    if (field.wire != Wire::kBytes) return Malformed();
+    if (!take(field.bytes)) return false;
+  }
+  return true;
+}
+
 bool CheckRequest::Attributes(std::string_view bytes) {
   WireReader reader(bytes);
   WireField field;
@@ -188,17 +201,11 @@ bool CheckRequest::Address(std::string_view bytes, CheckPeer* out) {
 }
 
 bool CheckRequest::Request(std::string_view bytes) {
-  WireReader reader(bytes);
-  WireField field;
-  while (!reader.done()) {
-    if (!reader.Next(field)) return Malformed();
-    if (field.number != 2) continue;
-    if (field.wire != Wire::kBytes) return Malformed();
+  return EachMessage(bytes, 2, [this](std::string_view http) {
     if (is_http) return Refuse(kTwice);
     is_http = true;
-    if (!Http(field.bytes)) return false;
-  }
-  return true;
+    return Http(http);
+  });
 }
 
 bool CheckRequest::Http(std::string_view bytes) {
@@ -246,15 +253,10 @@ bool CheckRequest::HeaderEntry(std::string_view bytes) {
 
 // HeaderMap{headers=1: HeaderValue{key=1, value=2, raw_value=3}}
 bool CheckRequest::RawHeaders(std::string_view bytes) {
-  WireReader reader(bytes);
-  WireField field;
-  while (!reader.done()) {
-    if (!reader.Next(field)) return Malformed();
-    if (field.number != 1) continue;
-    if (field.wire != Wire::kBytes) return Malformed();
+  return EachMessage(bytes, 1, [this](std::string_view header_value) {
     has_raw_ = true;
     std::string_view parts[4];
-    WireReader header(field.bytes);
+    WireReader header(header_value);
     WireField part;
     uint32_t seen = 0;
     while (!header.done()) {
@@ -266,9 +268,8 @@ bool CheckRequest::RawHeaders(std::string_view bytes) {
     }
     if (!parts[2].empty() && !parts[3].empty()) return Refuse(kContradictory);
     const bool raw = parts[2].empty();
-    if (!Header(parts[1], raw ? parts[3] : parts[2], raw)) return false;
-  }
-  return true;
+    return Header(parts[1], raw ? parts[3] : parts[2], raw);
+  });
 }
 
 bool CheckRequest::Header(std::string_view name, std::string_view value, bool raw) {
@@ -321,15 +322,7 @@ bool CheckRequest::Extension(std::string_view bytes) {
 
 // Metadata{filter_metadata=1: map of Struct}
 bool CheckRequest::Metadata(std::string_view bytes) {
-  WireReader reader(bytes);
-  WireField field;
-  while (!reader.done()) {
-    if (!reader.Next(field)) return Malformed();
-    if (field.number != 1) continue;
-    if (field.wire != Wire::kBytes) return Malformed();
-    if (!MetadataEntry(field.bytes)) return false;
-  }
-  return true;
+  return EachMessage(bytes, 1, [this](std::string_view entry) { return MetadataEntry(entry); });
 }
 
 bool CheckRequest::MetadataEntry(std::string_view bytes) {
@@ -337,15 +330,7 @@ bool CheckRequest::MetadataEntry(std::string_view bytes) {
   if (!MapEntry(bytes, &name, &value)) return false;
   if (name != kNamespace) return true;
   // Struct{fields=1: map of Value}
-  WireReader members(value);
-  WireField field;
-  while (!members.done()) {
-    if (!members.Next(field)) return Malformed();
-    if (field.number != 1) continue;
-    if (field.wire != Wire::kBytes) return Malformed();
-    if (!MetadataMember(field.bytes)) return false;
-  }
-  return true;
+  return EachMessage(value, 1, [this](std::string_view member) { return MetadataMember(member); });
 }
 
 bool CheckRequest::MetadataMember(std::string_view bytes) {

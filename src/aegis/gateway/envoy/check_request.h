@@ -87,6 +87,9 @@ class CheckRequest {
   void Clear();
   // All set refusal_ when they return false.
   bool Attributes(std::string_view bytes);
+  // Hands each message of field `number` to `take`, until that returns false.
+  template <typename Take>
+  bool EachMessage(std::string_view bytes, uint32_t number, Take take);
   // Of a map from texts to texts or messages.
   bool MapEntry(std::string_view bytes, std::string_view* key, std::string_view* value);
   bool Peer(std::string_view bytes, CheckPeer* out);

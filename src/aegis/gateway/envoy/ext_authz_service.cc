@@ -81,12 +81,8 @@ class ExtAuthzService::Check final : public RecordedCall {
   }
 
   RecordSlot* RefuseCaller(const Error& error) {
-    kind_ =
-        error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused : EnvoyAnswer::kUnavailable;
-    if (error.code == Code::kUnauthenticated) {
-      kind_ = EnvoyAnswer::kUnauthenticated;
-      metrics_.CountDecision(static_cast<size_t>(decision::Outcome::kDeny),
-                             static_cast<size_t>(decision::Reason::kTokenInvalid));
+    kind_ = EnvoyAnswerTo(error);
+    if (kind_ == EnvoyAnswer::kUnauthenticated) {
       service_.logger_.Warn("agent refused", {{"why", error.reason}});
     }
     own_.SetUnauthenticated(error, nullptr);

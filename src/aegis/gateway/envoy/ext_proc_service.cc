@@ -473,12 +473,8 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
   }
 
   void RefuseCaller(const Error& error) {
-    EnvoyAnswer kind =
-        error.code == Code::kPermissionDenied ? EnvoyAnswer::kRefused : EnvoyAnswer::kUnavailable;
-    if (error.code == Code::kUnauthenticated) {
-      kind = EnvoyAnswer::kUnauthenticated;
-      service_.metrics_.CountDecision(static_cast<size_t>(decision::Outcome::kDeny),
-                                      static_cast<size_t>(decision::Reason::kTokenInvalid));
+    const EnvoyAnswer kind = EnvoyAnswerTo(error);
+    if (kind == EnvoyAnswer::kUnauthenticated) {
       service_.logger_.Warn("agent refused", {{"why", error.reason}});
     }
     own_.SetUnauthenticated(error, nullptr);
