@@ -168,6 +168,10 @@ TEST(UnknownCallersTest, EveryDoorSeesThem) {
   EXPECT_THAT(metrics, HasSubstr("aegis_unknown_callers_total{reason=\"token_missing\"} 5\n"));
   EXPECT_THAT(metrics, HasSubstr("aegis_unknown_callers_total{reason=\"agent_unknown\"} 4\n"));
   EXPECT_THAT(metrics, HasSubstr("aegis_unknown_callers_total{reason=\"other\"} 0\n"));
+  // Ten tokens that are not good, each counted once, and two calls of an agent that is not
+  // registered.
+  EXPECT_THAT(metrics,
+              HasSubstr("aegis_decisions_total{outcome=\"deny\",reason=\"token_invalid\"} 12\n"));
 }
 
 TEST(UnknownCallersTest, ACallWhoseBodyComesLateIsSeenOnce) {
