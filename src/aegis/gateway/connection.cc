@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 
 #include "aegis/gateway/problem.h"
 #include "aegis/gateway/worker.h"
@@ -19,6 +20,8 @@ constexpr size_t kFirstRead = 4 * 1024;
 constexpr size_t kBodyRead = 16 * 1024;
 constexpr int kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 1 << 20;
+constexpr std::string_view kCrlf = "\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 // Whether the request's line asks for an authorization, as far as it is there: Envoy gives the path
 // its prefix, whatever the call is.
@@ -99,7 +102,7 @@ void Connection::OnReadable() {
 }
 
 void Connection::OnWritable() {
-  if (state_ == State::kAnswering) return FlushAnswer();
+  if (state_ == State::kAnswering) return SendAnswer();
   if (state_ == State::kBusy) exchange_.OnClientWritable();
 }
 
@@ -269,8 +272,7 @@ void Connection::ReadyToJudge() {
   exchange_.OnBody(body_type_, CollectedBody(), body_.done(), at_once);
 }
 
-RelayClient::Piece Connection::NextBodyPiece(std::string_view* piece) {
-  using Piece = RelayClient::Piece;
+Downstream::Piece Connection::NextBodyPiece(std::string_view* piece) {
   while (!body_.done()) {
     const bool from_input = body_at_ < input_.size();
     std::string_view bytes =
@@ -356,21 +358,25 @@ void Connection::Send(const Answer& answer) {
   out.append("\r\nDate: ").append(worker_.HttpDate());
   out.append("\r\nContent-Type: ").append(answer.content_type);
   out.append("\r\nContent-Length: ").append(std::to_string(answer.body.size())).append("\r\n");
-  out.append(answer.headers);
+  AppendLines(answer.headers, out);
+  AppendConnectionField(out);
+  out.append(kCrlf);
+  if (state_ == State::kHead || parser_.head().method != "HEAD") out.append(answer.body);
+  state_ = State::kAnswering;
+  out_.Clear();
+  out_.Add(out);
+  SendAnswer();
+}
+
+void Connection::AppendConnectionField(std::string& out) const {
   if (close_after_) {
     out.append("Connection: close\r\n");
   } else if (parser_.head().minor_version == 0) {
     out.append("Connection: keep-alive\r\n");
   }
-  out.append("\r\n");
-  if (state_ == State::kHead || parser_.head().method != "HEAD") out.append(answer.body);
-  state_ = State::kAnswering;
-  out_.Clear();
-  out_.Add(out);
-  FlushAnswer();
 }
 
-void Connection::FlushAnswer() {
+void Connection::SendAnswer() {
   switch (out_.Flush(watch_.fd())) {
     case Outbox::Result::kSent:
       break;
@@ -386,8 +392,68 @@ void Connection::FlushAnswer() {
   NextRequest();
 }
 
-void Connection::OnAnswered(bool reusable) {
-  if (!reusable || !may_keep_alive()) return BeginLinger();
+void Connection::StartAnswer(const AnswerHead& head) {
+  const bool unknown_length = head.body == BodyKind::kChunked || head.body == BodyKind::kUntilClose;
+  const bool understands_chunks = parser_.head().minor_version >= 1;
+  chunked_ = unknown_length && understands_chunks;
+  // Also when the request's body was not read to its end: what follows is no request.
+  close_after_ = (unknown_length && !chunked_) || !may_keep_alive();
+
+  std::string& out = answer_;
+  out.assign("HTTP/1.1 ");
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, head.status).ptr);
+  out.append(" ");
+  out.append(head.phrase.empty() ? net::StatusPhrase(head.status) : head.phrase).append(kCrlf);
+  for (const net::HeaderField& field : head.fields) {
+    if (field.nominated) continue;
+    out.append(field.name).append(": ").append(field.value).append(kCrlf);
+  }
+  if (head.has_length) {
+    out.append("content-length: ");
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, head.length).ptr);
+    out.append(kCrlf);
+  }
+  if (chunked_) out.append("transfer-encoding: chunked\r\n");
+  AppendLines(head.own, out);
+  AppendConnectionField(out);
+  out.append(kCrlf);
+  out_.Clear();
+  out_.Add(out);
+  pieces_ = 0;
+}
+
+void Connection::AddAnswerBody(std::string_view piece) {
+  if (!chunked_) return out_.Add(piece);
+  std::array<char, 20>& head = chunk_heads_[pieces_++];
+  char* end = std::to_chars(head.data(), head.data() + 16, piece.size(), 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out_.Add({head.data(), static_cast<size_t>(end - head.data())});
+  out_.Add(piece);
+  out_.Add(kCrlf);
+}
+
+void Connection::EndAnswer() {
+  if (chunked_) out_.Add(kLastChunk);
+}
+
+Downstream::Flow Connection::FlushAnswer() {
+  if (out_.empty()) return Flow::kSent;
+  switch (out_.Flush(watch_.fd())) {
+    case Outbox::Result::kSent:
+      pieces_ = 0;
+      return Flow::kSent;
+    case Outbox::Result::kBlocked:
+      return Flow::kBlocked;
+    case Outbox::Result::kFailed:
+      break;
+  }
+  return Flow::kGone;
+}
+
+void Connection::FinishAnswer() {
+  if (close_after_ || !may_keep_alive()) return BeginLinger();
   NextRequest();
 }
 

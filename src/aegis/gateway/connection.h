@@ -1,24 +1,27 @@
-// One connection from an agent: receives requests, one at a time, and sends the answers that Aegis
-// gives itself. What a request means is the Exchange's business.
+// One connection from an agent that speaks HTTP/1.1: receives requests, one at a time, and writes
+// their answers. What a request means is the Exchange's business.
 //
 // States:
 //   kIdle       between requests; holds no buffer
 //   kHead       receiving a head
 //   kBody       receiving a body that must be whole (or begun) before the call is judged
 //   kBusy       the exchange works; the socket is read only where the exchange streams a body
-//   kAnswering  an own answer is being sent
+//   kAnswering  an answer that was given as a whole is being sent
 //   kLinger     all is said; what still arrives is thrown away, so that the answer is not lost to a
-//   reset kClosed
+//               reset
+//   kClosed
 //
 // Threading: belongs to one worker.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "aegis/gateway/body_reader.h"
 #include "aegis/gateway/buffer.h"
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/exchange.h"
 #include "aegis/gateway/graveyard.h"
 #include "aegis/gateway/outbox.h"
@@ -31,7 +34,7 @@ namespace aegis::gateway {
 
 class Worker;
 
-class Connection final : public Mortal, private net::Watch::Listener {
+class Connection final : public Mortal, public Downstream, private net::Watch::Listener {
  public:
   explicit Connection(Worker& worker);
 
@@ -41,34 +44,20 @@ class Connection final : public Mortal, private net::Watch::Listener {
   void Close();
   bool closed() const { return state_ == State::kClosed; }
 
-  // --- For the exchange ---
-  const net::RequestHead& head() const { return parser_.head(); }
-  int fd() const { return watch_.fd(); }
-  int64_t started_ns() const { return started_ns_; }
-  const std::string& peer() const { return peer_; }  // "127.0.0.1:5123"
-  // Receives the body as far as judging needs it, then calls Exchange::OnBody; it may do so at
-  // once.
-  void CollectBody(BodyType type);
-  // The rest of a body that OnBody got only the beginning of.
-  RelayClient::Piece NextBodyPiece(std::string_view* piece);
-  bool body_complete() const { return body_.done(); }
-  // Whether the connection can go on after the current answer, as far as the request is concerned.
-  bool may_keep_alive() const;
-  void AwaitWritable() { watch_.WaitWritable(); }
-
-  struct Answer {
-    int status = 200;
-    std::string_view content_type = "application/json";
-    std::string_view headers;  // whole lines with CRLF
-    std::string_view body;
-    bool close = false;  // even if the connection could go on
-  };
-  void Send(const Answer& answer);
-  // The exchange has sent the whole answer itself. `reusable`: its framing lets the connection go
-  // on.
-  void OnAnswered(bool reusable);
-  // Cuts the connection, so that the agent sees that the answer is not whole.
-  void Abort();
+  // Downstream
+  const net::RequestHead& head() const override { return parser_.head(); }
+  int64_t started_ns() const override { return started_ns_; }
+  const std::string& peer() const override { return peer_; }
+  void CollectBody(BodyType type) override;
+  Piece NextBodyPiece(std::string_view* piece) override;
+  void Send(const Answer& answer) override;
+  void StartAnswer(const AnswerHead& head) override;
+  void AddAnswerBody(std::string_view piece) override;
+  void EndAnswer() override;
+  Flow FlushAnswer() override;
+  void AwaitWritable() override { watch_.WaitWritable(); }
+  void FinishAnswer() override;
+  void Abort() override;
 
   size_t index = 0;  // in the worker's list
 
@@ -90,7 +79,10 @@ class Connection final : public Mortal, private net::Watch::Listener {
   void ReadyToJudge();
   void CheckGone();
   void SkipReceivedBody();
-  void FlushAnswer();
+  void SendAnswer();
+  void AppendConnectionField(std::string& out) const;
+  // Whether the connection can go on after the current answer, as far as the request is concerned.
+  bool may_keep_alive() const;
   void NextRequest();
   void BeginLinger();
   void ReadAway();
@@ -122,7 +114,10 @@ class Connection final : public Mortal, private net::Watch::Listener {
   size_t accounted_ = 0;   // bytes counted into the worker's total
 
   Outbox out_;
-  std::string answer_;
+  std::string answer_;    // of an answer given as a whole; else its head
+  bool chunked_ = false;  // the answer's body goes out in chunks
+  size_t pieces_ = 0;     // of the answer's body in out_
+  std::array<std::array<char, 20>, kMaxPieces> chunk_heads_;
   size_t lingered_ = 0;
 
   Exchange exchange_;

@@ -8,7 +8,7 @@
 // is no entrypoint is undefined, as a path without a rule is in OPA.
 #include "aegis/base/json_text.h"
 #include "aegis/base/text.h"
-#include "aegis/gateway/connection.h"
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/exchange.h"
 #include "aegis/gateway/worker.h"
 #include "aegis/net/http1_grammar.h"
@@ -103,7 +103,7 @@ void Exchange::JudgeDataRequest() {
   Pipeline& pipeline = worker_.pipeline();
   // A call that was refused before it was judged has left its values there.
   pipeline.arena().Reset();
-  const net::RequestHead& head = connection_.head();
+  const net::RequestHead& head = downstream_.head();
   const decision::Snapshot* policy = pipeline.state() ? pipeline.state()->snapshot.get() : nullptr;
   data_.decides = route_.data_path == (policy ? policy->entrypoint() : "aegis/decision");
   data_.pretty = data_.has_input = false;
@@ -158,9 +158,9 @@ void Exchange::JudgeDataRequest() {
   if (may_ask && (!policy || !policy->HasEntrypoint(route_.data_path))) {
     // Nothing was evaluated and nothing is said, so that there is nothing to record.
     text_.assign("{}\n");
-    Connection::Answer answer;
+    Downstream::Answer answer;
     answer.body = text_;
-    return connection_.Send(answer);
+    return downstream_.Send(answer);
   }
   Pipeline::QueryInput query;
   query.caller = &caller_;
@@ -200,7 +200,7 @@ void Exchange::AnswerData() {
   }
   if (!data_.decides && !ticket_.proceeds) {
     return AnswerDataError(500, data_.answer.error, "error(s) occurred while evaluating query",
-                           decision_headers_, false);
+                           decision_headers_.items(), false);
   }
   std::string& out = text_;
   out.assign("{");
@@ -217,21 +217,21 @@ void Exchange::AnswerData() {
   } else if (!data_.answer.result.empty()) {
     out.append(",\"result\":").append(data_.answer.result);
   }
-  if (!data_.has_input && connection_.head().method == "POST") {
+  if (!data_.has_input && downstream_.head().method == "POST") {
     out.append(R"(,"warning":{"code":"api_usage_warning",)"
                R"("message":"'input' key missing from the request"})");
   }
   out.append("}");
   if (data_.pretty) out = Indented(out);
   out.append("\n");
-  Connection::Answer answer;
-  answer.headers = decision_headers_;
+  Downstream::Answer answer;
+  answer.headers = decision_headers_.items();
   answer.body = text_;
-  connection_.Send(answer);
+  downstream_.Send(answer);
 }
 
 void Exchange::AnswerDataError(int status, std::string_view reason, std::string_view detail,
-                               std::string_view headers, bool close) {
+                               std::span<const OwnHeader> headers, bool close) {
   text_.assign("{");
   AppendMember(text_, "code", OpaCode(status));
   AppendMember(text_, "message", detail);
@@ -239,12 +239,12 @@ void Exchange::AnswerDataError(int status, std::string_view reason, std::string_
   AppendMember(text_, "code", reason);
   AppendMember(text_, "message", detail);
   text_.append("}]}\n");
-  Connection::Answer answer;
+  Downstream::Answer answer;
   answer.status = status;
   answer.headers = headers;
   answer.body = text_;
   answer.close = close;
-  connection_.Send(answer);
+  downstream_.Send(answer);
 }
 
 }  // namespace aegis::gateway

@@ -1,7 +1,7 @@
 // The SDK door: POST /v1/decisions and POST /v1/decisions/{id}/result. The part of Exchange that
 // differs from the proxy: the call is in the body, and the answer is the decision itself.
 #include "aegis/base/json_text.h"
-#include "aegis/gateway/connection.h"
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/exchange.h"
 #include "aegis/gateway/worker.h"
 
@@ -92,7 +92,7 @@ void Exchange::JudgeDecisionRequest() {
   const Value body = BuildParams(BodyType::kJson, body_, {}, worker_.pipeline().arena(), &refusal);
   DecisionRequest request;
   if (!body.is_undefined()) {
-    if (connection_.head().has_query) {
+    if (downstream_.head().has_query) {
       refusal = {400, "unknown_field", "this path takes no query parameters"};
     } else {
       refusal = ReadDecisionRequest(body, &request);
@@ -133,10 +133,10 @@ void Exchange::AnswerDecision() {
   }
   out.append(",\"expires_at\":\"");
   out.append(FormatRfc3339Millis(pipeline.clock().UnixNanos() + kValidNanos)).append("\"}");
-  Connection::Answer answer;
-  answer.headers = decision_headers_;
+  Downstream::Answer answer;
+  answer.headers = decision_headers_.items();
   answer.body = text_;
-  connection_.Send(answer);
+  downstream_.Send(answer);
 }
 
 void Exchange::TakeResult() {
@@ -170,9 +170,9 @@ void Exchange::TakeResult() {
   pipeline.RecordOutcome(ticket_, route_.decision_id, figures);
   ticket_.started_ns = arrived;
   text_.assign("{\"decision_id\":\"").append(route_.decision_id).append("\"}");
-  Connection::Answer answer;
+  Downstream::Answer answer;
   answer.body = text_;
-  connection_.Send(answer);
+  downstream_.Send(answer);
 }
 
 }  // namespace aegis::gateway

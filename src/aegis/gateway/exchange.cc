@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "aegis/base/ids.h"
-#include "aegis/gateway/connection.h"
 #include "aegis/gateway/problem.h"
 #include "aegis/gateway/tool_call.h"
 #include "aegis/gateway/worker.h"
@@ -26,10 +25,10 @@ void AppendNumber(std::string& out, uint64_t number) {
 
 }  // namespace
 
-Exchange::Exchange(Worker& worker, Connection& connection)
+Exchange::Exchange(Worker& worker, Downstream& downstream)
     : worker_(worker),
-      connection_(connection),
-      relay_(*this, worker.loop(), worker.limits(), worker.metrics()) {}
+      downstream_(downstream),
+      relay_(*this, downstream, worker.loop(), worker.limits(), worker.metrics()) {}
 
 Exchange::~Exchange() { StopWaiting(); }
 
@@ -39,11 +38,11 @@ void Exchange::StopWaiting() {
 }
 
 void Exchange::OnHead() {
-  const net::RequestHead& head = connection_.head();
+  const net::RequestHead& head = downstream_.head();
   worker_.metrics().requests_in_flight.Add(1);
   counted_ = true;
   settled_ = false;
-  worker_.pipeline().Begin(&head, connection_.started_ns(), &ticket_);
+  worker_.pipeline().Begin(&head, downstream_.started_ns(), &ticket_);
   route_ = FindRoute(head.path, &action_storage_);
   if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
   if (route_.door == Door::kNone) {
@@ -84,19 +83,19 @@ void Exchange::OnHead() {
     return AnswerProblem(415, "json_needed", "send a JSON object as application/json", true);
   }
   state_ = State::kReceiving;
-  connection_.CollectBody(type);
+  downstream_.CollectBody(type);
 }
 
 const net::RequestHead& Exchange::head() const {
-  return route_.door == Door::kExtAuthz ? asked_head_ : connection_.head();
+  return route_.door == Door::kExtAuthz ? asked_head_ : downstream_.head();
 }
 
 Pipeline::Origin Exchange::CallOrigin() const {
-  return {connection_.peer(), is_tool_call() ? route_.tool : connection_.head().path};
+  return {downstream_.peer(), is_tool_call() ? route_.tool : downstream_.head().path};
 }
 
 bool Exchange::CheckMethod() {
-  const std::string_view method = connection_.head().method;
+  const std::string_view method = downstream_.head().method;
   if (is_tool_call()) {
     if (IsToolMethod(method)) return true;
     AnswerProblem(kMethodRefusal.status, kMethodRefusal.reason, kMethodRefusal.detail, true);
@@ -112,7 +111,7 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
   body_complete_ = complete;
   if (!at_once) {
     // Settings may have changed while the body came: who calls is asked again, as of now.
-    auto caller = worker_.pipeline().AuthenticateAgain(Pipeline::FindCredential(connection_.head()),
+    auto caller = worker_.pipeline().AuthenticateAgain(Pipeline::FindCredential(downstream_.head()),
                                                        CallOrigin(), caller_);
     if (!caller) return AnswerUnauthenticated(caller.error());
     caller_ = *std::move(caller);
@@ -171,7 +170,8 @@ void Exchange::AwaitRecord() {
   if (!pending_) {
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
-  BuildDecisionHeaders();
+  decision_headers_.Clear();
+  decision_headers_.AddDecision(ticket_);
   state_ = State::kRecording;
 }
 
@@ -190,15 +190,8 @@ void Exchange::OnRecorded(bool durable) {
   Forward();
 }
 
-void Exchange::BuildDecisionHeaders() {
-  OwnHeaders headers;
-  headers.AddDecision(ticket_);
-  decision_headers_.clear();
-  AppendLines(headers, decision_headers_);
-}
-
 void Exchange::Forward() {
-  const net::RequestHead& head = connection_.head();
+  const net::RequestHead& head = downstream_.head();
   const StringMap<Tool>& tools = worker_.pipeline().state()->tools;
   const auto found = tools.find(ticket_.tool);
   if (found == tools.end()) {
@@ -221,14 +214,12 @@ void Exchange::Forward() {
   request.body = body_;
   request.streams = streams;
   request.chunked = chunked;
-  request.extra_headers = decision_headers_;
-  request.client_minor_version = head.minor_version;
-  request.client_keep_alive = head.keep_alive && !worker_.draining();
+  request.own_headers = decision_headers_.items();
   relay_.Start(request);
 }
 
 void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length, bool has_length) {
-  const net::RequestHead& head = connection_.head();
+  const net::RequestHead& head = downstream_.head();
   std::string& out = upstream_head_;
   out.assign(head.method).append(" ").append(tool.path_prefix).append(route_.rest);
   if (head.has_query) out.append("?").append(head.query);
@@ -269,16 +260,10 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
   out.append(kCrlf);
 }
 
-RelayClient::Piece Exchange::NextBodyPiece(std::string_view* piece) {
-  return connection_.NextBodyPiece(piece);
-}
-int Exchange::client_fd() const { return connection_.fd(); }
-void Exchange::AwaitClientWritable() { connection_.AwaitWritable(); }
-
-void Exchange::OnRelayDone(bool reusable) {
+void Exchange::OnRelayDone() {
   Settle(relay_.status(), {});
   End();
-  connection_.OnAnswered(reusable);
+  downstream_.FinishAnswer();
 }
 
 void Exchange::OnRelayFailed(int status, std::string_view reason, std::string_view detail) {
@@ -289,7 +274,7 @@ void Exchange::OnRelayFailed(int status, std::string_view reason, std::string_vi
 void Exchange::OnRelayAborted(std::string_view reason) {
   Settle(relay_.status(), reason);
   End();
-  connection_.Abort();
+  downstream_.Abort();
 }
 
 void Exchange::OnClientGone() {
@@ -348,24 +333,22 @@ void Exchange::AnswerProblem(int status, std::string_view reason, std::string_vi
 }
 
 void Exchange::SendOwn(bool close) {
-  own_headers_.clear();
-  AppendLines(own_.headers, own_headers_);
   const Problem& problem = own_.problem;
   if (route_.door == Door::kData) {
     return AnswerDataError(problem.status,
                            problem.token_error.empty() ? problem.reason : problem.token_error,
-                           problem.detail, own_headers_, close);
+                           problem.detail, own_.headers.items(), close);
   }
   if (route_.door == Door::kExtAuthz) PrepareForEnvoy(&own_.problem);
   text_.clear();
   AppendProblem(problem, text_);
-  Connection::Answer answer;
+  Downstream::Answer answer;
   answer.status = problem.status;
   answer.content_type = "application/problem+json";
-  answer.headers = own_headers_;
+  answer.headers = own_.headers.items();
   answer.body = text_;
   answer.close = close;
-  connection_.Send(answer);
+  downstream_.Send(answer);
 }
 
 }  // namespace aegis::gateway

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/own_answer.h"
 #include "aegis/gateway/params.h"
 #include "aegis/gateway/pipeline.h"
@@ -22,15 +23,14 @@
 
 namespace aegis::gateway {
 
-class Connection;
 class Worker;
 
 class Exchange final : private RecordWaiter, private RelayClient {
  public:
-  Exchange(Worker& worker, Connection& connection);
+  Exchange(Worker& worker, Downstream& downstream);
   ~Exchange();
 
-  // A head is there. Ends in Connection::CollectBody or an answer.
+  // A head is there. Ends in Downstream::CollectBody or an answer.
   void OnHead();
   // `body`: whole when `complete`, else its beginning (then it is not to be judged). Valid until
   // the exchange is over. `at_once`: within OnHead.
@@ -39,9 +39,9 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void OnClientWritable() { relay_.OnClientWritable(); }
   bool wants_client_input() const { return relay_.wants_client_input(); }
   bool forwarding() const { return state_ == State::kForwarding; }
-  // The connection is gone or about to be closed.
+  // The agent is gone, or is about to be cut off.
   void OnClientGone();
-  // The answer given by the connection (a refusal, a problem) is sent.
+  // An answer that was given as a whole (Downstream::Send) is sent.
   void OnAnswered() { End(); }
 
  private:
@@ -50,10 +50,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   // RecordWaiter
   void OnRecorded(bool durable) override;
   // RelayClient
-  Piece NextBodyPiece(std::string_view* piece) override;
-  int client_fd() const override;
-  void AwaitClientWritable() override;
-  void OnRelayDone(bool reusable) override;
+  void OnRelayDone() override;
   void OnRelayFailed(int status, std::string_view reason, std::string_view detail) override;
   void OnRelayAborted(std::string_view reason) override;
 
@@ -78,11 +75,10 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void JudgeDataDecision(rego::Value input);
   void AnswerData();
   void AnswerDataError(int status, std::string_view reason, std::string_view detail,
-                       std::string_view headers, bool close);
+                       std::span<const OwnHeader> headers, bool close);
   void TakeResult();
   void Forward();
   void BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length, bool has_length);
-  void BuildDecisionHeaders();
   void AnswerDenied();
   void AnswerDecision();
   void AnswerEnvoy();
@@ -96,7 +92,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void StopWaiting();
 
   Worker& worker_;
-  Connection& connection_;
+  Downstream& downstream_;
   Relay relay_;
   State state_ = State::kIdle;
   bool counted_ = false;  // in requests_in_flight
@@ -109,12 +105,12 @@ class Exchange final : private RecordWaiter, private RelayClient {
   Ticket ticket_;
   std::string_view body_;
   bool body_complete_ = false;
-  std::string decision_headers_;
+  OwnHeaders decision_headers_;  // of ticket_
   OwnAnswer own_;
-  std::string own_headers_;
   net::RequestHead asked_head_;  // kExtAuthz: the request's, with the path of the call
   std::string upstream_head_;
-  std::string text_;  // bodies of own answers
+  std::string text_;            // bodies of own answers
+  std::string removed_fields_;  // kExtAuthz
   // What a data request asked for.
   struct DataRequest {
     bool decides = false;    // the path is that of the decision

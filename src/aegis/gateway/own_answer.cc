@@ -13,8 +13,8 @@ void OwnHeaders::AddDecision(const Ticket& ticket) {
   if (ticket.shadowed) Add("X-Aegis-Shadow", decision::OutcomeName(ticket.outcome));
 }
 
-void AppendLines(const OwnHeaders& headers, std::string& out) {
-  for (const OwnHeader& header : headers.items()) {
+void AppendLines(std::span<const OwnHeader> headers, std::string& out) {
+  for (const OwnHeader& header : headers) {
     out.append(header.name).append(": ").append(header.value).append("\r\n");
   }
 }

@@ -42,7 +42,7 @@ class OwnHeaders {
 };
 
 // As whole lines with CRLF.
-void AppendLines(const OwnHeaders& headers, std::string& out);
+void AppendLines(std::span<const OwnHeader> headers, std::string& out);
 
 struct OwnAnswer {
   Problem problem;     // its status is the answer's

@@ -56,9 +56,10 @@ bool PassesOn(const net::HeaderField& field) {
 
 }  // namespace
 
-Relay::Relay(RelayClient& client, net::EventLoop& loop, const Limits& limits,
-             telemetry::WorkerMetrics& metrics)
+Relay::Relay(RelayClient& client, Downstream& downstream, net::EventLoop& loop,
+             const Limits& limits, telemetry::WorkerMetrics& metrics)
     : client_(client),
+      downstream_(downstream),
       loop_(loop),
       limits_(limits),
       metrics_(metrics),
@@ -70,13 +71,10 @@ void Relay::Start(const Request& request) {
   body_consumed_ = false;
   response_done_ = false;
   got_bytes_ = false;
-  chunk_out_ = false;
-  close_after_ = !request.client_keep_alive;
   interim_heads_ = 0;
   status_ = 0;
   request_bytes_ = 0;
   response_bytes_ = 0;
-  client_out_.Clear();
   Connect(false);
 }
 
@@ -159,8 +157,8 @@ void Relay::PumpRequest() {
     // From here on the body cannot be sent once more: even a call that brings nothing gives its
     // buffer back.
     body_consumed_ = true;
-    switch (client_.NextBodyPiece(&piece)) {
-      case RelayClient::Piece::kData:
+    switch (downstream_.NextBodyPiece(&piece)) {
+      case Downstream::Piece::kData:
         request_bytes_ += piece.size();
         timer_.Arm(loop_, state_ == State::kAwaiting ? limits_.first_byte_timeout_ms
                                                      : limits_.idle_timeout_ms);
@@ -172,15 +170,15 @@ void Relay::PumpRequest() {
           request_out_.Add(piece);
         }
         break;
-      case RelayClient::Piece::kBlocked:
+      case Downstream::Piece::kBlocked:
         return;
-      case RelayClient::Piece::kDone:
+      case Downstream::Piece::kDone:
         request_.streams = false;
         if (request_.chunked) request_out_.Add(kLastChunk);
         break;
-      case RelayClient::Piece::kGone:
+      case Downstream::Piece::kGone:
         return Abort("client_gone");
-      case RelayClient::Piece::kBroken:
+      case Downstream::Piece::kBroken:
         if (state_ == State::kRelaying) return Abort("bad_body");
         return Fail(UpstreamError::kProtocol, 400, "bad_body",
                     "the framing of the request body is broken");
@@ -202,24 +200,22 @@ void Relay::OnClientWritable() {
 
 void Relay::PumpResponse() {
   for (int turn = 0; turn < kTurns; ++turn) {
-    if (!client_out_.empty()) {
-      switch (client_out_.Flush(client_.client_fd())) {
-        case Outbox::Result::kSent:
-          break;
-        case Outbox::Result::kBlocked:
-          timer_.Arm(loop_, limits_.idle_timeout_ms);
-          return client_.AwaitClientWritable();
-        case Outbox::Result::kFailed:
-          return Abort("client_gone");
-      }
+    switch (downstream_.FlushAnswer()) {
+      case Downstream::Flow::kSent:
+        break;
+      case Downstream::Flow::kBlocked:
+        timer_.Arm(loop_, limits_.idle_timeout_ms);
+        return downstream_.AwaitWritable();
+      case Downstream::Flow::kGone:
+        return Abort("client_gone");
     }
     if (response_done_) return Finish();
     Step step = FillClientOut();
     if (step == Step::kWait) step = ReadUpstream();
     if (step != Step::kAgain) return;
   }
-  // Others first; the agent's socket takes bytes, so that this comes back soon.
-  state_ == State::kRelaying ? client_.AwaitClientWritable() : upstream_->WaitReadable();
+  // Others first; the agent takes bytes, so that this comes back soon.
+  state_ == State::kRelaying ? downstream_.AwaitWritable() : upstream_->WaitReadable();
 }
 
 Relay::Step Relay::ReadUpstream() {
@@ -253,7 +249,7 @@ void Relay::OnUpstreamClosed() {
   if (state_ == State::kRelaying) {
     if (!response_.OnClose()) return Abort("upstream_truncated");
     response_done_ = true;
-    if (chunk_out_) client_out_.Add(kLastChunk);
+    downstream_.EndAnswer();
     return;
   }
   // A kept connection that died before it answered: the tool closed it while it was idle. Once
@@ -271,11 +267,13 @@ void Relay::OnUpstreamClosed() {
 // Turns what was received into output. kWait: more must be received first.
 Relay::Step Relay::FillClientOut() {
   ByteBuffer& input = upstream_->input;
+  bool added = false;
   if (state_ != State::kRelaying) {
     const Step step = TakeHead();
     if (step != Step::kAgain) return step;
+    added = true;
   }
-  for (size_t i = 0; i < kPieces && !response_.done() && !input.empty(); ++i) {
+  for (size_t i = 0; i < Downstream::kMaxPieces && !response_.done() && !input.empty(); ++i) {
     size_t consumed = 0;
     std::string_view piece;
     if (!response_.Next(input.view(), &consumed, &piece)) {
@@ -285,20 +283,15 @@ Relay::Step Relay::FillClientOut() {
     input.Consume(consumed);  // the bytes stay where they are until the next receive
     if (piece.empty()) continue;
     response_bytes_ += piece.size();
-    if (chunk_out_) {
-      client_out_.Add(ChunkHead(piece.size(), &chunk_heads_[i]));
-      client_out_.Add(piece);
-      client_out_.Add(kCrlf);
-    } else {
-      client_out_.Add(piece);
-    }
+    downstream_.AddAnswerBody(piece);
+    added = true;
   }
   if (response_.done() && !response_done_) {
     response_done_ = true;
-    if (chunk_out_) client_out_.Add(kLastChunk);
+    downstream_.EndAnswer();
     return Step::kAgain;
   }
-  return client_out_.empty() ? Step::kWait : Step::kAgain;
+  return added ? Step::kAgain : Step::kWait;
 }
 
 Relay::Step Relay::TakeHead() {
@@ -325,50 +318,27 @@ Relay::Step Relay::TakeHead() {
   }
   const net::ResponseHead& head = upstream_->parser.head();
   response_.Start(head.body, head.content_length, net::ChunkDecoder::Trailers::kDrop);
-  BuildHead();
+  StartAnswer();
   status_ = head.status;
-  client_out_.Add(response_head_);
   state_ = State::kRelaying;
   timer_.Arm(loop_, limits_.idle_timeout_ms);
   input.Consume(head.bytes);
   return Step::kAgain;
 }
 
-void Relay::BuildHead() {
+void Relay::StartAnswer() {
   const net::ResponseHead& head = upstream_->parser.head();
-  const bool unknown_length = head.body == BodyKind::kChunked || head.body == BodyKind::kUntilClose;
-  chunk_out_ = unknown_length && request_.client_minor_version >= 1;
-  if (unknown_length && !chunk_out_) close_after_ = true;
-  // The agent's body was not read to its end: what follows on the connection is no request.
-  if (wants_client_input()) close_after_ = true;
-
-  std::string& out = response_head_;
-  out.clear();
-  out.append("HTTP/1.1 ");
-  char status[4];
-  std::to_chars(status, status + 3, head.status);
-  out.append(status, 3);
-  out.push_back(' ');
-  out.append(head.reason.empty() ? net::StatusPhrase(head.status) : head.reason);
-  out.append(kCrlf);
-  for (const net::HeaderField& field : head.fields) {
-    if (!PassesOn(field)) continue;
-    out.append(field.name).append(": ").append(field.value).append(kCrlf);
-  }
+  for (net::HeaderField& field : head.fields) field.nominated = !PassesOn(field);
+  Downstream::AnswerHead answer;
+  answer.status = head.status;
+  answer.phrase = head.reason;
+  answer.fields = head.fields;
+  answer.own = request_.own_headers;
+  answer.body = head.body;
   // RFC 9110 §8.6: none in a 204, not even of zero.
-  if (head.has_content_length && head.status != 204) {
-    char digits[24];
-    const auto end = std::to_chars(digits, digits + sizeof digits, head.content_length).ptr;
-    out.append("content-length: ").append(digits, end).append(kCrlf);
-  }
-  if (chunk_out_) out.append("transfer-encoding: chunked\r\n");
-  out.append(request_.extra_headers);
-  if (close_after_) {
-    out.append("connection: close\r\n");
-  } else if (request_.client_minor_version == 0) {
-    out.append("connection: keep-alive\r\n");
-  }
-  out.append(kCrlf);
+  answer.has_length = head.has_content_length && head.status != 204;
+  answer.length = head.content_length;
+  downstream_.StartAnswer(answer);
 }
 
 void Relay::OnTimer() {
@@ -389,10 +359,9 @@ void Relay::OnTimer() {
 void Relay::Finish() {
   const net::ResponseHead& head = upstream_->parser.head();
   const bool reusable = head.keep_alive && request_done_ && request_out_.empty();
-  const bool client_reusable = !close_after_ && !request_.streams;
   ReleaseUpstream(reusable);
   state_ = State::kOff;
-  client_.OnRelayDone(client_reusable);
+  client_.OnRelayDone();
 }
 
 void Relay::Fail(UpstreamError kind, int status, std::string_view reason, std::string_view detail) {

@@ -17,10 +17,11 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
+#include <span>
 #include <string_view>
 
 #include "aegis/gateway/body_reader.h"
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/outbox.h"
 #include "aegis/gateway/upstream.h"
@@ -28,27 +29,14 @@
 
 namespace aegis::gateway {
 
-// The agent's side, as a Relay needs it.
+// Who is told how a call ended. Exactly one of these is called, last: the relay does nothing more.
 class RelayClient {
  public:
-  enum class Piece : uint8_t {
-    kData,     // a piece is there; valid until the next call
-    kBlocked,  // nothing yet; OnClientReadable follows
-    kDone,     // the body ended
-    kGone,     // the agent closed
-    kBroken,   // the body's framing is broken
-  };
-  // The next piece of a request body that is streamed.
-  virtual Piece NextBodyPiece(std::string_view* piece) = 0;
-  virtual int client_fd() const = 0;
-  virtual void AwaitClientWritable() = 0;
-
-  // The call is over; the relay does nothing more. Exactly one of these is called, last.
-  // `reusable`: the answer's framing lets the connection go on.
-  virtual void OnRelayDone(bool reusable) = 0;
+  // The answer was sent to its end.
+  virtual void OnRelayDone() = 0;
   // Nothing was sent to the agent yet: answer with this. `reason` and `detail` are static.
   virtual void OnRelayFailed(int status, std::string_view reason, std::string_view detail) = 0;
-  // The connection must be cut.
+  // The agent's answer must be cut.
   virtual void OnRelayAborted(std::string_view reason) = 0;
 
  protected:
@@ -61,16 +49,14 @@ class Relay final : private UpstreamUser {
   struct Request {
     UpstreamPool* pool = nullptr;
     std::string_view method;
-    std::string_view head;           // whole, with its empty line
-    std::string_view body;           // what of the body is at hand; without framing
-    bool streams = false;            // more of the body follows from NextBodyPiece
-    bool chunked = false;            // frame the body as chunks (only with `streams`)
-    std::string_view extra_headers;  // lines put into the answer's head
-    int client_minor_version = 1;
-    bool client_keep_alive = true;  // the connection may go on after this answer
+    std::string_view head;  // whole, with its empty line
+    std::string_view body;  // what of the body is at hand; without framing
+    bool streams = false;   // more of the body follows from Downstream::NextBodyPiece
+    bool chunked = false;   // frame the body as chunks (only with `streams`)
+    std::span<const OwnHeader> own_headers;  // put into the answer's head
   };
 
-  Relay(RelayClient& client, net::EventLoop& loop, const Limits& limits,
+  Relay(RelayClient& client, Downstream& downstream, net::EventLoop& loop, const Limits& limits,
         telemetry::WorkerMetrics& metrics);
   ~Relay() { Cancel(); }
 
@@ -106,7 +92,7 @@ class Relay final : private UpstreamUser {
   Step ReadUpstream();
   Step FillClientOut();
   Step TakeHead();
-  void BuildHead();
+  void StartAnswer();
   void OnUpstreamClosed();
   void OnTimer();
 
@@ -117,6 +103,7 @@ class Relay final : private UpstreamUser {
   void ReleaseUpstream(bool reusable);
 
   RelayClient& client_;
+  Downstream& downstream_;
   net::EventLoop& loop_;
   const Limits& limits_;
   telemetry::WorkerMetrics& metrics_;
@@ -133,17 +120,10 @@ class Relay final : private UpstreamUser {
   std::array<char, 20> request_chunk_head_;
 
   // To the agent.
-  Outbox client_out_;
   BodyReader response_;
   bool response_done_ = false;
   bool got_bytes_ = false;  // the tool has answered something
-  bool answered_early_ = false;
-  bool chunk_out_ = false;    // the answer's body goes out in chunks
-  bool close_after_ = false;  // the end of the answer's body is the end of the connection
   int interim_heads_ = 0;
-  std::string response_head_;
-  static constexpr size_t kPieces = 8;
-  std::array<std::array<char, 20>, kPieces> chunk_heads_;
 
   int status_ = 0;
   uint64_t request_bytes_ = 0;

@@ -1,7 +1,7 @@
 // The HTTP variant of Envoy's authorization: a filter with http_service sends the call's head, its
 // path behind a prefix, and its body. The part of Exchange that differs from the proxy door: the
 // answer is whether the call may go on, and Envoy passes it on.
-#include "aegis/gateway/connection.h"
+#include "aegis/gateway/downstream.h"
 #include "aegis/gateway/envoy/checked_call.h"
 #include "aegis/gateway/exchange.h"
 #include "aegis/gateway/tool_call.h"
@@ -62,18 +62,17 @@ bool Exchange::CheckEnvoyCall() {
 
 void Exchange::AnswerEnvoy() {
   worker_.metrics().CountEnvoyAnswer(EnvoyAnswer::kAllowed);
-  own_headers_ = decision_headers_;
-  bool first = true;
+  removed_fields_.clear();
   for (const net::HeaderField& field : asked_head_.fields) {
     if (!StaysBehind(field, credential_in_authorization_)) continue;
-    own_headers_.append(first ? "X-Envoy-Auth-Headers-To-Remove: " : ",").append(field.name);
-    first = false;
+    removed_fields_.append(removed_fields_.empty() ? "" : ",").append(field.name);
   }
-  if (!first) own_headers_.append("\r\n");
-  Connection::Answer answer;
+  OwnHeaders headers = decision_headers_;
+  if (!removed_fields_.empty()) headers.Add("X-Envoy-Auth-Headers-To-Remove", removed_fields_);
+  Downstream::Answer answer;
   answer.content_type = "text/plain";
-  answer.headers = own_headers_;
-  connection_.Send(answer);
+  answer.headers = headers.items();
+  downstream_.Send(answer);
 }
 
 void Exchange::PrepareForEnvoy(Problem* problem) {
