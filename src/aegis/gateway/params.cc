@@ -107,12 +107,12 @@ bool FoldsToItself(std::string_view name) {
 }
 
 // Whether two names of one object, anywhere in `value`, are one name to a reader that does not
-// distinguish case: the tool would take one of them and policy the other. True when the arena is
-// full.
-bool HasFoldedDuplicate(rego::Value value, Arena& arena) {
+// distinguish case, or a name is another to a reader that ends it at NUL: the tool would take one
+// of them and policy the other. True when the arena is full.
+bool HasAmbiguousName(rego::Value value, Arena& arena) {
   if (value.is_array()) {
     for (const rego::Value element : value.elements()) {
-      if (HasFoldedDuplicate(element, arena)) return true;
+      if (HasAmbiguousName(element, arena)) return true;
     }
     return false;
   }
@@ -120,8 +120,10 @@ bool HasFoldedDuplicate(rego::Value value, Arena& arena) {
   const auto members = value.members();
   bool folds = false;
   for (const rego::Member& member : members) {
-    if (HasFoldedDuplicate(member.value, arena)) return true;
-    folds = folds || !FoldsToItself(member.key.string_value());
+    const std::string_view name = member.key.string_value();
+    if (name.find('\0') != std::string_view::npos) return true;
+    if (HasAmbiguousName(member.value, arena)) return true;
+    folds = folds || !FoldsToItself(name);
   }
   if (!folds || members.size() < 2) return false;
   auto* names = arena.AllocateArray<std::string_view>(members.size());
@@ -217,9 +219,10 @@ bool ParsePairs(std::string_view text, Arena& arena, Pairs* pairs, Refusal* refu
 }  // namespace
 
 bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal) {
-  if (!HasFoldedDuplicate(params, arena)) return true;
+  if (!HasAmbiguousName(params, arena)) return true;
   *refusal = {400, "ambiguous_params",
-              "two names of one JSON object differ in case only; tools read that in two ways"};
+              "names of one JSON object differ in case only, or hold NUL; tools read that in two "
+              "ways"};
   return false;
 }
 
@@ -315,6 +318,10 @@ rego::Value BuildParams(BodyType type, std::string_view body, std::string_view q
   }
   if (type == BodyType::kUndeclared) {
     *refusal = kUndeclaredBody;
+    return {};
+  }
+  if (type == BodyType::kForm && LookAtBody(body) == Looks::kLikeJson) {
+    *refusal = {400, "ambiguous_params", "the form begins like JSON; some tools would read it so"};
     return {};
   }
   if (query.empty() && type != BodyType::kForm) return params;

@@ -12,9 +12,9 @@
 //
 // Refused (400): a name in both body and query, or twice; names of one object that differ in case
 // only (Go and ASP.NET bind them alike), and for form and query names also in '.', ' ' and '_'
-// (PHP);
-// '[' in such a name; a ';' in a query, which some servers take for '&'. Refused (415): a body of
-// any other type, or of none; a charset that is not UTF-8 or given twice; any Content-Encoding.
+// (PHP); NUL in a name; '[' in a form's or query's name; a ';' there, which some servers take for
+// '&'; a form that begins like JSON. Refused (415): a body of any other type, or of none; a charset
+// that is not UTF-8 or given twice; any Content-Encoding.
 //
 // Threading: free functions.
 #pragma once
@@ -61,7 +61,8 @@ Looks LookAtBody(std::string_view start);
 rego::Value BuildParams(BodyType type, std::string_view body, std::string_view query, Arena& arena,
                         Refusal* refusal);
 
-// Whether no two names of one object in `params` differ in case only. `*refusal` is set if not.
+// Whether no two names of one object in `params` differ in case only and none holds NUL. `*refusal`
+// is set if not.
 bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal);
 
 }  // namespace aegis::gateway

@@ -280,6 +280,12 @@ TEST(ProxyTest, RefusedRequests) {
             "{\"masked\":1,\"ma\xc5\xbf"
             "ked\":2}"),
        400, "ambiguous_params"},
+      // A name that ends at NUL to some readers.
+      {post(json, R"({"amount":1,"amount\u0000":9000})"), 400, "ambiguous_params"},
+      {post(json, R"({"a":[{"\u0000b":1}]})"), 400, "ambiguous_params"},
+      // A form to policy, JSON to a tool that takes every body for it.
+      {post("Content-Type: application/x-www-form-urlencoded\r\n", R"({"to":"b","x":"&to=a&"})"),
+       400, "ambiguous_params"},
       {request("GET /tools/payments/list_all?to=1&To=2", ""), 400, "ambiguous_params"},
       {request("GET /tools/payments/list_all?to=1&+to=2", ""), 400, "ambiguous_params"},
       {request("GET /tools/payments/list_all?a_b=1&a.b=2", ""), 400, "ambiguous_params"},

@@ -1,7 +1,9 @@
 #include "aegis/net/http1_grammar.h"
 
+#include <arpa/inet.h>
 #include <time.h>
 
+#include <charconv>
 #include <cstdio>
 
 #include "aegis/base/text.h"
@@ -62,6 +64,30 @@ bool AllOfClass(std::string_view text, uint8_t mask) {
     if (!HasClass(c, mask)) return false;
   }
   return true;
+}
+
+bool IsHostAndPort(std::string_view text) {
+  if (text.size() > 255 || !AllOfClass(text, internal::kHostChar)) return false;
+  const bool bracketed = text.starts_with('[');
+  const size_t end = bracketed ? text.find(']') : text.find(':');
+  const std::string_view host = text.substr(0, end).substr(bracketed ? 1 : 0);
+  if (bracketed) {
+    std::array<char, INET6_ADDRSTRLEN> address{};
+    in6_addr ignored;
+    if (end == std::string_view::npos || host.size() >= address.size()) return false;
+    host.copy(address.data(), host.size());
+    if (::inet_pton(AF_INET6, address.data(), &ignored) != 1) return false;
+  } else if (host.empty() || host.find_first_of("[]") != std::string_view::npos) {
+    return false;
+  }
+  const std::string_view rest =
+      end == std::string_view::npos ? std::string_view() : text.substr(end + (bracketed ? 1 : 0));
+  if (rest.empty()) return true;
+  unsigned port = 0;
+  const char* const last = rest.data() + rest.size();
+  const auto [stop, error] = std::from_chars(rest.data() + 1, last, port);
+  return rest[0] == ':' && rest.size() <= 6 && error == std::errc() && stop == last && port > 0 &&
+         port <= 65535;
 }
 
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {

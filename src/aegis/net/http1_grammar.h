@@ -32,6 +32,9 @@ inline bool IsToken(std::string_view text) {
 }
 // Whether `value` may be sent as a field value: no control bytes but HTAB.
 inline bool IsFieldValue(std::string_view value) { return AllOfClass(value, internal::kFieldChar); }
+// Whether `text` is a host or host:port (RFC 9110 §7.2) that every reader takes for the same one: a
+// name of letters, digits and "-._", or an IPv6 address in brackets; a port of 1 to 65535 or none.
+bool IsHostAndPort(std::string_view text);
 
 // Percent-decodes; '+' stays as it is unless `plus_is_space` (form encoding). Nothing when a '%' is
 // not followed by two hexadecimal digits.

@@ -58,7 +58,6 @@ ParseStatus HeadScanner::Scan(const char* data, size_t size, const Http1Limits& 
 namespace {
 
 using internal::kHexDigit;
-using internal::kHostChar;
 using internal::kPathChar;
 using internal::kQueryChar;
 using internal::kTokenChar;
@@ -363,7 +362,7 @@ bool TakeTarget(std::string_view target, const Http1Limits& limits, RequestHead*
 
 bool TakeHost(std::string_view host, RequestHead* head, Http1Error* error) {
   head->host = host;
-  if (!host.empty() && host.size() <= 255 && AllOfClass(host, kHostChar)) return true;
+  if (IsHostAndPort(host)) return true;
   *error = {400, "bad_host", "Host is not host or host:port"};
   return false;
 }
