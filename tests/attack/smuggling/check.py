@@ -1,0 +1,81 @@
+"""Whether a gateway did with a row what the table asks."""
+
+import urllib.parse
+from decimal import Decimal
+
+from attack.smuggling.row import FOLLOW, TOKEN, Row, Seen
+from support import strict_http
+from support.strict_http import Message
+from support.wire import Exchange, exchange
+
+
+def send(row: Row, port: int, token: str, silence: float, believe: bool = False) -> Exchange:
+    data = (row.data if row.agent_closes else row.data + FOLLOW).replace(TOKEN, token.encode())
+    heads = [seen.method == "HEAD" for seen in row.seen]
+    expected = len(row.answers) + (1 if row.closes else 0)
+    return exchange(port, data, expected, silence, row.agent_closes, heads, believe)
+
+
+def tell(message) -> str:
+    if not isinstance(message, Message):
+        return repr(message)[:300]
+    return f"{message.method} {message.target} {message.body[:80]!r} {message.doubts}"
+
+
+def faults(row: Row, got: Exchange, received: list) -> list[str]:
+    """What of the answers, and of what the tool received, is not as the row asks."""
+    found = []
+    answers = [(reply.status, reply.reason) for reply in got.replies]
+    if answers != row.answers:
+        found.append(f"answers {answers} instead of {row.answers}")
+    if got.rest:
+        found.append(f"half an answer: {got.rest[:80]!r}")
+    if got.closed != row.closes:
+        found.append("the connection was closed" if got.closed else "the connection is open")
+    if len(received) != len(row.seen):
+        found.append(f"the tool received {[tell(one) for one in received]}")
+        return found
+    for message, seen in zip(received, row.seen, strict=True):
+        found += differences(message, seen)
+    return found
+
+
+def differences(message, seen: Seen) -> list[str]:
+    if not isinstance(message, Message):
+        return [tell(message)]
+    found = []
+    wanted = (seen.method, seen.target, seen.body)
+    if (message.method, message.target, message.body) != wanted:
+        found.append(f"the tool received {tell(message)} instead of {wanted}")
+    if message.doubts:
+        found.append(f"the tool received what is in doubt: {tell(message)}")
+    for name, value in seen.fields.items():
+        if message.all(name) != (
+            [] if value is None else [value.encode("latin-1").decode("latin-1")]
+        ):
+            found.append(f"the tool received {name}: {message.all(name)} instead of {value!r}")
+    stayed = ("authorization", "proxy-authorization", "connection", "upgrade", "te", "expect")
+    found += [
+        f"the tool received {name}"
+        for name, _ in message.fields
+        if name in stayed or name.replace("_", "-").startswith("x-aegis")
+    ]
+    return found
+
+
+def call_of(message: Message) -> tuple[str, dict]:
+    """Action and params, as the tool that received the message takes them."""
+    path = urllib.parse.unquote(message.target.partition("?")[0])
+    return path.split("/")[1], strict_http.read_params(message)
+
+
+def policy_allows(action: str, params: dict) -> bool:
+    """What POLICY of row.py says, written apart."""
+    if action == "create_payment":
+        amount = params.get("amount")
+        return isinstance(amount, strict_http.Number) and Decimal(amount) <= 5000
+    if action == "transfer":
+        to = params.get("to", "")
+        name = to.removeprefix("acct_")
+        return name != to and name.isascii() and name.isalpha() and name.islower()
+    return action == "upload" or action.startswith("list_")

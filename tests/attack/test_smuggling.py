@@ -1,0 +1,74 @@
+"""The table of tests/attack/smuggling on Aegis: what policy judged is what the tool receives."""
+
+import hashlib
+import json
+
+import pytest
+from attack.smuggling import bodies, framing, heads, targets
+from attack.smuggling.check import call_of, faults, policy_allows, send, tell
+from attack.smuggling.row import POLICY
+from support import strict_http
+from support.aegis_process import Aegis
+from support.envoy_process import port_of
+from support.recording_upstream import RecordingUpstream
+
+ROWS = [*framing.ROWS, *heads.ROWS, *targets.ROWS, *bodies.ROWS]
+SILENCE = 2.0  # seconds after which nothing more is expected; only failures take that long
+
+
+@pytest.fixture(scope="module")
+def tool():
+    with RecordingUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def aegis(tmp_path_factory, tool):
+    folder = tmp_path_factory.mktemp("smuggling")
+    with Aegis(folder / "data") as running:
+        running.cli("agent", "register", "finance-agent")
+        running.cli("tool", "add", "payments", "--url", tool.url)
+        running.publish(folder / "policies", finance=POLICY)
+        running.wait_ready_to_decide()
+        yield running
+
+
+def test_every_row_sends_something_else():
+    assert len({row.data for row in ROWS}) == len(ROWS)
+
+
+def test_every_row_on_aegis(aegis, tool):
+    """Answers, what the tool received, and that it is what the records say was judged."""
+    port, token = port_of(aegis.gateway), aegis.token("finance-agent", ttl="1h")
+    wrong, judged = {}, {}
+    for row in ROWS:
+        got = send(row, port, token, SILENCE)
+        received = tool.take()
+        if found := faults(row, got, received):
+            wrong[row.name] = found
+        passed = [reply for reply in got.replies if reply.status == 200]
+        for reply, message in zip(passed, received, strict=False):
+            judged[reply.fields["x-aegis-decision-id"]] = (row.name, message)
+    assert not tool.take(settle=0.2), "something reached the tool later"
+
+    found = aegis.cli("audit", "search", "--kind", "decision", "--limit", "0", "--jsonl").stdout
+    records = {record["id"]: record for record in map(json.loads, found.splitlines())}
+    for decision, (name, message) in judged.items():
+        if mistake := unlike(records[decision], message):
+            wrong.setdefault(name, []).append(mistake)
+    for name, found in wrong.items():
+        print(f"{name}: {'; '.join(found)}")
+    assert not wrong, f"{len(wrong)} of {len(ROWS)} rows"
+    assert len(judged) > 100
+
+
+def unlike(record: dict, message) -> str:
+    """How what the tool received differs from what was judged; empty: it does not."""
+    try:
+        action, params = call_of(message)
+    except (strict_http.Unreadable, AttributeError) as error:
+        return f"{tell(message)}: {error}"
+    digest = hashlib.sha256(strict_http.canonical(params).encode()).hexdigest()
+    if (record["action"], record["params_hash"]) != (action, f"sha256:{digest}"):
+        return f"the tool received {action} {params}; judged was {record}"
+    return "" if policy_allows(action, params) else f"policy forbids {action} {params}"
