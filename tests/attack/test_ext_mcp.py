@@ -1,7 +1,7 @@
 """Hostile questions at the door for agentgateways: none is allowed."""
 
 import pytest
-from support.ext_mcp import CLASSES, Client, error
+from support.ext_mcp import Client, error, messages
 
 INVALID, DENIED = 3, 1
 CASES = {
@@ -57,7 +57,7 @@ def test_services_headers_and_methods(envoy_aegis):
 
 @pytest.mark.parametrize("name", ["CheckRequest", "CheckResponse"])
 def test_bytes_that_are_no_message(envoy_aegis, name):
-    request = CLASSES["McpRequest"](method="ping").SerializeToString()
+    request = messages.McpRequest(method="ping").SerializeToString()
     with Client(envoy_aegis.run["envoy"]) as client:
         for data in (b"\x00", b"\x0a\x05x", b"\x10\x01", b"\xff" * 9, request * 2, b"GET / HTTP"):
-            assert error(client.raw[name](data)) == (INVALID, "check_malformed"), data
+            assert error(client.raw(name, data)) == (INVALID, "check_malformed"), data

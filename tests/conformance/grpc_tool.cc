@@ -104,7 +104,7 @@ Status Serve(const Arguments& arguments) {
   WhoAmI who;
   aegis::grpc::HealthService health(loop, [&serving] { return serving; });
   aegis::grpc::Server server(loop, {});
-  aegis::grpc::ReflectionService reflection(server, pool);
+  aegis::grpc::ReflectionService reflection(server, [&pool]() -> const auto& { return pool; });
   server.AddService("test.Echo", &echo);
   server.AddService("test.Who", &who);
   server.AddService(std::string(health.kName), &health);

@@ -181,7 +181,7 @@ def test_it_is_off_unless_configured_and_settings_are_checked(tmp_path, server):
     with Aegis(tmp_path / "data") as running:
         assert "opa_envoy" not in running.run
     refused = {
-        "enable-reflection": True, "query": "data.x", "proto-descriptor": "x.pb", "adr": ":9191",
+        "enable-reflection": 1, "query": "data.x", "proto-descriptor": "x.pb", "adr": ":9191",
         "grpc-max-recv-msg-size": 1, "addr": "http://a:1", "path": "//", "dry-run": "yes",
     }  # fmt: skip
     for name, value in refused.items():

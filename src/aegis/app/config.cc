@@ -198,7 +198,7 @@ constexpr Key kOpaEnvoyKeys[] = {
     {"path", &kText, "The rule that decides; default envoy/authz/allow."},
     {"dry-run", &kFlag, "Record what the policy denies and let it pass; default false."},
     {"skip-request-body-parse", &kFlag, "Leave out parsed_body; default false."},
-    {"enable-reflection", nullptr, "gRPC's server reflection."},
+    {"enable-reflection", &kFlag, "Serve gRPC's server reflection; default false."},
     {"query", nullptr, "Deprecated by OPA; use path."},
     {"proto-descriptor", nullptr, "Descriptors of gRPC bodies."},
     {"grpc-max-recv-msg-size", nullptr, "Most bytes of a request."},
@@ -337,6 +337,7 @@ class Reader {
     }
     out.dry_run = FlagOf(&plugin, "dry-run", false);
     out.skip_request_body_parse = FlagOf(&plugin, "skip-request-body-parse", false);
+    out.enable_reflection = FlagOf(&plugin, "enable-reflection", false);
   }
 
   gateway::BundleSource ReadBundle(const Node& bundle, const gateway::OpaEnvoyOptions& opa_envoy) {

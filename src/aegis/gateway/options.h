@@ -50,6 +50,7 @@ struct OpaEnvoyOptions {
   std::string path = "envoy/authz/allow";  // the entrypoint
   bool dry_run = false;                    // what the policy denies is recorded and may go on
   bool skip_request_body_parse = false;
+  bool enable_reflection = false;
 };
 
 }  // namespace aegis::gateway

@@ -46,8 +46,8 @@ class ReflectionService::Stream final : public Handler {
   Call* call_ = nullptr;
 };
 
-ReflectionService::ReflectionService(const Server& server, const DescriptorPool& descriptors)
-    : server_(server), descriptors_(descriptors) {}
+ReflectionService::ReflectionService(const Server& server, Descriptors descriptors)
+    : server_(server), descriptors_(std::move(descriptors)) {}
 
 ReflectionService::~ReflectionService() = default;
 
@@ -75,10 +75,10 @@ bool ReflectionService::Answer(std::string_view request, std::string& out) const
   writer.Bytes(2, request);
   switch (asked.number) {
     case 3:
-      WriteFile(descriptors_, descriptors_.FindFile(asked.bytes), writer);
+      WriteFile(descriptors_(), descriptors_().FindFile(asked.bytes), writer);
       return true;
     case 4:
-      WriteFile(descriptors_, descriptors_.FindSymbol(asked.bytes), writer);
+      WriteFile(descriptors_(), descriptors_().FindSymbol(asked.bytes), writer);
       return true;
     case 5: {
       std::string_view type;
@@ -90,20 +90,20 @@ bool ReflectionService::Answer(std::string_view request, std::string& out) const
       }
       const bool possible = number <= UINT32_MAX;
       WriteFile(
-          descriptors_,
-          possible ? descriptors_.FindExtension(type, static_cast<uint32_t>(number)) : nullptr,
+          descriptors_(),
+          possible ? descriptors_().FindExtension(type, static_cast<uint32_t>(number)) : nullptr,
           writer);
       return true;
     }
     case 6: {
-      if (descriptors_.FindSymbol(asked.bytes) == nullptr) {
-        WriteFile(descriptors_, nullptr, writer);
+      if (descriptors_().FindSymbol(asked.bytes) == nullptr) {
+        WriteFile(descriptors_(), nullptr, writer);
         return true;
       }
       // all_extension_numbers_response = 5 {base_type_name = 1, extension_number = 2}
       const size_t numbers = writer.Begin(5);
       writer.Bytes(1, asked.bytes);
-      for (const uint32_t number : descriptors_.ExtensionNumbers(asked.bytes)) {
+      for (const uint32_t number : descriptors_().ExtensionNumbers(asked.bytes)) {
         writer.Number(2, number);
       }
       writer.End(numbers);

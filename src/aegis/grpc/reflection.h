@@ -4,6 +4,7 @@
 // Threading: belongs to its server's loop; the descriptors may be shared.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,8 +23,11 @@ class ReflectionService final : public Service {
   static constexpr std::string_view kNames[] = {"grpc.reflection.v1.ServerReflection",
                                                 "grpc.reflection.v1alpha.ServerReflection"};
 
-  // Both must outlive it. The services that it lists are the server's.
-  ReflectionService(const Server& server, const DescriptorPool& descriptors);
+  // Called when a client first asks for a descriptor, and each time after.
+  using Descriptors = std::function<const DescriptorPool&()>;
+
+  // The server and the descriptors must outlive it. The services that it lists are the server's.
+  ReflectionService(const Server& server, Descriptors descriptors);
   ~ReflectionService() override;
 
   Handler* Start(Call& call) override;
@@ -35,7 +39,7 @@ class ReflectionService final : public Service {
   bool Answer(std::string_view request, std::string& out) const;
 
   const Server& server_;
-  const DescriptorPool& descriptors_;
+  Descriptors descriptors_;
   HandlerPool<Stream> streams_;
 };
 

@@ -168,7 +168,7 @@ TEST(ReflectionTest, Answers) {
   DescriptorPool pool;
   ASSERT_TRUE(pool.Add(SampleSet()).has_value());
   ServerFixture fixture;
-  ReflectionService reflection(*fixture.server, pool);
+  ReflectionService reflection(*fixture.server, [&pool]() -> const auto& { return pool; });
   fixture.OnLoop([&] {
     for (const std::string_view name : ReflectionService::kNames) {
       fixture.server->AddService(std::string(name), &reflection);

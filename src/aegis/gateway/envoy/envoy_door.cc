@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "aegis/gateway/envoy/served_descriptors.h"
+
 namespace aegis::gateway {
 namespace {
 
@@ -32,6 +34,7 @@ EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pip
       ext_proc_(loop, pipeline, options_.limits, &redactor_, metrics, logger),
       ext_mcp_(pipeline, options_.limits, redactor_, options_.issued, metrics, logger),
       health_(loop, options_.serving),
+      reflection_(server_, ServedDescriptors),
       server_(loop, ServerOptions(options_)) {
   if (options_.opa_envoy != nullptr) {
     opa_envoy_ = std::make_unique<OpaEnvoyService>(*options_.opa_envoy, pipeline, metrics, logger);
@@ -42,6 +45,10 @@ EnvoyDoor::EnvoyDoor(const Options& options, net::EventLoop& loop, Pipeline& pip
     AddService(ExtMcpService::kName, &ext_mcp_);
   }
   server_.AddService(std::string(grpc::HealthService::kName), &health_);
+  if (options_.opa_envoy != nullptr && !options_.opa_envoy->enable_reflection) return;
+  for (const std::string_view name : grpc::ReflectionService::kNames) {
+    server_.AddService(std::string(name), &reflection_);
+  }
 }
 
 void EnvoyDoor::AddService(std::string_view name, grpc::Service* service) {

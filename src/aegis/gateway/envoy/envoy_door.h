@@ -1,5 +1,5 @@
-// What a worker serves to Envoys and agentgateways by gRPC: authorization, external processing, and
-// health.
+// What a worker serves to Envoys and agentgateways by gRPC: authorization, external processing,
+// health and reflection.
 //
 // Threading: belongs to the worker's loop, as grpc::Server.
 #pragma once
@@ -16,6 +16,7 @@
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/pipeline.h"
 #include "aegis/grpc/health.h"
+#include "aegis/grpc/reflection.h"
 #include "aegis/grpc/server.h"
 #include "aegis/net/event_loop.h"
 #include "aegis/telemetry/log.h"
@@ -57,6 +58,7 @@ class EnvoyDoor {
   ExtMcpService ext_mcp_;
   std::unique_ptr<OpaEnvoyService> opa_envoy_;
   grpc::HealthService health_;
+  grpc::ReflectionService reflection_;
   grpc::Server server_;  // last: its end hands the calls back to the services
 };
 
