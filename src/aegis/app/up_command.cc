@@ -12,6 +12,8 @@
 #include "aegis/app/config_command.h"
 #include "aegis/app/demo_report.h"
 #include "aegis/audit/journal.h"
+#include "aegis/base/clock.h"
+#include "aegis/base/heap.h"
 #include "aegis/base/result.h"
 #include "aegis/cli/context.h"
 #include "aegis/control/control_plane.h"
@@ -240,7 +242,19 @@ void PrintBanner(const cli::Context& context, const Flags& flags, const Running&
   std::fflush(stdout);
 }
 
+// One of the signals; until it comes, memory that is free goes back to the system.
+int AwaitSignal(const sigset_t& signals) {
+  HeapTrimmer trimmer;
+  while (true) {
+    const timespec second{.tv_sec = 1, .tv_nsec = 0};
+    const int signal = ::sigtimedwait(&signals, nullptr, &second);
+    if (signal > 0) return signal;
+    trimmer.Check(Clock::System().MonotonicNanos() / 1'000'000);
+  }
+}
+
 Result<int> Up(const cli::Context& context, const Flags& flags) {
+  UseFewHeapArenas();
   // Blocked here, before any thread is made, so that sigwait below is the only one to get them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -254,8 +268,7 @@ Result<int> Up(const cli::Context& context, const Flags& flags) {
   if (status && flags.demo) status = RunDemo(context, flags, running, payments);
   if (status) {
     PrintBanner(context, flags, running);
-    int signal = 0;
-    sigwait(&signals, &signal);
+    const int signal = AwaitSignal(signals);
     running.logger->Info("stopping", {{"signal", signal}});
     // A second signal does not wait for calls that take long.
     pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

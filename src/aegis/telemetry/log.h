@@ -81,7 +81,7 @@ struct JsonLoggerOptions {
   LogLevel level = LogLevel::kInfo;
   std::string path = {};         // appended to, mode 0640; empty: standard error
   uint32_t burst = 20;           // lines of one kind per second
-  size_t queue_lines = 8192;     // bounded queue to the writing thread
+  size_t queue_lines = 1024;     // bounded queue to the writing thread; takes about 400 bytes each
   const Clock* clock = nullptr;  // must outlive the logger; nullptr: Clock::System()
 };
 // Errors: log_open_failed.
