@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes bench/results/<date>-<name>.json. See bench/README.md.
 
-bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [ext_authz] [memory] [reload]
+bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [ext_authz] [memory] [growth] [reload]
 (default: all)
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import harness
-from scenarios import engine, ext_authz, inproc, memory, proxy, reload, scaling
+from scenarios import engine, ext_authz, growth, inproc, memory, proxy, reload, scaling
 
 SCENARIOS = {
     "inproc": inproc.run,
@@ -20,6 +20,7 @@ SCENARIOS = {
     "proxy": proxy.run,
     "ext_authz": ext_authz.run,
     "memory": memory.run,
+    "growth": growth.run,
     "reload": reload.run,
 }
 
