@@ -73,14 +73,16 @@ def test_in_the_place_of_opa_envoy_it_is_off_unless_asked_for(tmp_path):
             "plugins: {envoy_ext_authz_grpc: {addr: '127.0.0.1:0', "
             f"enable-reflection: {str(wanted).lower()}}}}}\n"
         )
-        with Aegis(tmp_path / f"data-{wanted}", "--config", config) as running:
-            with grpc.insecure_channel(running.run["opa_envoy"], options=OPTIONS) as channel:
-                database = ProtoReflectionDescriptorDatabase(channel)
-                if wanted:
-                    served = set(database.get_services())
-                    assert "envoy.service.auth.v3.Authorization" in served
-                    assert "agentgateway.dev.ext_mcp.ExtMcp" not in served
-                else:
-                    with pytest.raises(grpc.RpcError) as refused:
-                        database.get_services()
-                    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
+        with (
+            Aegis(tmp_path / f"data-{wanted}", "--config", config) as running,
+            grpc.insecure_channel(running.run["opa_envoy"], options=OPTIONS) as channel,
+        ):
+            database = ProtoReflectionDescriptorDatabase(channel)
+            if wanted:
+                served = set(database.get_services())
+                assert "envoy.service.auth.v3.Authorization" in served
+                assert "agentgateway.dev.ext_mcp.ExtMcp" not in served
+            else:
+                with pytest.raises(grpc.RpcError) as refused:
+                    database.get_services()
+                assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -28,8 +28,8 @@ void UseFewHeapArenas() { ::mallopt(M_ARENA_MAX, kArenas); }
 
 bool HeapTrimmer::Check(int64_t now_ms) {
   if (now_ms < next_ms_) return false;
-  // What was given back counts as free in glibc's figures still; that more is resident than after the last time tells that
-  // there is something to give.
+  // What was given back counts as free in glibc's figures still; that more is resident than after
+  // the last time tells that there is something to give.
   if (::mallinfo2().fordblks < kSurplus) return false;
   if (ResidentAnonymousBytes() < resident_after_ + kSurplus / 2) return false;
   next_ms_ = now_ms + kPauseMs;

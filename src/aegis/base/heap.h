@@ -1,5 +1,5 @@
-// Gives memory that the process has freed back to the system. Publishing a policy takes many times what the policy keeps,
-// and glibc holds on to what was freed.
+// Gives memory that the process has freed back to the system. Publishing a policy takes many times
+// what the policy keeps, and glibc holds on to what was freed.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace aegis {
 
-// Few arenas for many threads: calls allocate nothing when warm, so that threads do not wait for each other, and each arena
-// keeps free memory of its own. To be called before threads are made.
+// Few arenas for many threads: calls allocate nothing when warm, so that threads do not wait for
+// each other, and each arena keeps free memory of its own. To be called before threads are made.
 void UseFewHeapArenas();
 
 // Threading: one thread.
@@ -17,8 +17,8 @@ class HeapTrimmer {
   // Free memory that is worth giving back, in bytes.
   static constexpr size_t kSurplus = size_t{2} << 20;
 
-  // To be called about once a second. Gives memory back when kSurplus is free, but no more often than every ten seconds: it
-  // stops threads that allocate for some milliseconds. True: it did.
+  // To be called about once a second. Gives memory back when kSurplus is free, but no more often
+  // than every ten seconds: it stops threads that allocate for some milliseconds. True: it did.
   bool Check(int64_t now_ms);
 
  private:

@@ -100,10 +100,10 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path, bool c
   // tables through our statements (https://www.sqlite.org/security.html).
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  AEGIS_RETURN_IF_ERROR(
-      database->Script("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                       // Pages that are not in SQLite's cache of 512 KiB are in the system's.
-                       "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-512;"));
+  AEGIS_RETURN_IF_ERROR(database->Script(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+      // Pages that are not in SQLite's cache of 512 KiB are in the system's.
+      "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-512;"));
   {
     AEGIS_TRY(Query mode, database->Start("PRAGMA journal_mode"));
     AEGIS_TRY(bool row, mode.Step());

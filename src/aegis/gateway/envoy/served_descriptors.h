@@ -1,4 +1,5 @@
-// The descriptors of the gRPC services that the Envoy door serves, and of all that they import, for server reflection.
+// The descriptors of the gRPC services that the Envoy door serves, and of all that they import, for
+// server reflection.
 #pragma once
 
 #include "aegis/grpc/descriptor_pool.h"
