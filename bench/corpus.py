@@ -74,8 +74,11 @@ class Case:
     allowed: bool
 
 
-def cases(size: Size, count=1000, denied_share=0.1, seed=1):
-    """Different calls over all agents and tools; the denied ones are over the amount."""
+def cases(size: Size, count=1000, denied_share=0.1, seed=1, padding=0):
+    """Different calls over all agents and tools; the denied ones are over the amount.
+
+    `padding`: bytes of a further param.
+    """
     chooser = random.Random(seed)
     made = []
     for number in range(count):
@@ -89,6 +92,8 @@ def cases(size: Size, count=1000, denied_share=0.1, seed=1):
             "description": f"Invoice {chooser.randrange(10**6)} for services, net 30 days",
             "metadata": {"order": f"ord_{chooser.randrange(10**9)}", "batch": number},
         }
+        if padding:
+            params["note"] = "".join(chooser.choices("abcdefghij klmnop", k=padding))
         made.append(Case(agent_name(agent), tool_name(tool), "create_payment", params, allowed))
     chooser.shuffle(made)
     return made

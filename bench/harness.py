@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -117,37 +116,6 @@ class ToolServer:
         return self.served
 
 
-NGINX_CONFIG = """\
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log crit;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  keepalive_requests 100000000;
-  upstream tool {{
-    server 127.0.0.1:{upstream};
-    keepalive 1024;
-    keepalive_requests 100000000;
-  }}
-  server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
-      proxy_pass http://tool;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }}
-  }}
-}}
-"""
-
-
 def free_port():
     import socket
 
@@ -165,41 +133,6 @@ def wait_for_port(port, seconds=10):
             return
         time.sleep(0.02)
     raise BenchError(f"nothing listens on 127.0.0.1:{port} after {seconds} s")
-
-
-class Nginx:
-    """nginx as a reverse proxy in front of a tool, one worker."""
-
-    def __init__(self, upstream, cpu):
-        self.upstream, self.cpu = upstream, cpu
-
-    def __enter__(self):
-        self.folder = tempfile.mkdtemp(prefix="aegis-bench-nginx-")
-        self.port = free_port()
-        config = pathlib.Path(self.folder, "nginx.conf")
-        config.write_text(
-            NGINX_CONFIG.format(folder=self.folder, upstream=self.upstream, port=self.port)
-        )
-        with pinned(self.cpu):
-            self.process = subprocess.Popen(
-                [
-                    find_program("nginx"),
-                    "-p",
-                    self.folder,
-                    "-c",
-                    config,
-                    "-e",
-                    f"{self.folder}/error.log",
-                ]
-            )
-        self.pid = self.process.pid
-        wait_for_port(self.port)
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def run_load(port, requests, *, mode="run", connections=1, seconds=5.0, warmup=1.0, rate=0.0,

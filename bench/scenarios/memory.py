@@ -6,7 +6,8 @@ import threading
 import corpus
 import harness
 from gateway import RunningAegis
-from harness import Nginx, ToolServer
+from harness import ToolServer
+from proxies import Nginx
 
 SIZE = corpus.Size(100, 10)
 CONNECTIONS = 512
