@@ -1,18 +1,13 @@
 """The table of tests/attack/smuggling on Aegis: what policy judged is what the tool receives."""
 
-import hashlib
-import json
-
 import pytest
-from attack.smuggling import bodies, framing, heads, targets
-from attack.smuggling.check import call_of, faults, policy_allows, send, tell
+from attack.smuggling.check import decisions, faults, send, unlike
 from attack.smuggling.row import POLICY
-from support import strict_http
+from attack.smuggling.table import ROWS
 from support.aegis_process import Aegis
 from support.envoy_process import port_of
 from support.recording_upstream import RecordingUpstream
 
-ROWS = [*framing.ROWS, *heads.ROWS, *targets.ROWS, *bodies.ROWS]
 SILENCE = 2.0  # seconds after which nothing more is expected; only failures take that long
 
 
@@ -51,8 +46,7 @@ def test_every_row_on_aegis(aegis, tool):
             judged[reply.fields["x-aegis-decision-id"]] = (row.name, message)
     assert not tool.take(settle=0.2), "something reached the tool later"
 
-    found = aegis.cli("audit", "search", "--kind", "decision", "--limit", "0", "--jsonl").stdout
-    records = {record["id"]: record for record in map(json.loads, found.splitlines())}
+    records = decisions(aegis)
     for decision, (name, message) in judged.items():
         if mistake := unlike(records[decision], message):
             wrong.setdefault(name, []).append(mistake)
@@ -60,15 +54,3 @@ def test_every_row_on_aegis(aegis, tool):
         print(f"{name}: {'; '.join(found)}")
     assert not wrong, f"{len(wrong)} of {len(ROWS)} rows"
     assert len(judged) > 100
-
-
-def unlike(record: dict, message) -> str:
-    """How what the tool received differs from what was judged; empty: it does not."""
-    try:
-        action, params = call_of(message)
-    except (strict_http.Unreadable, AttributeError) as error:
-        return f"{tell(message)}: {error}"
-    digest = hashlib.sha256(strict_http.canonical(params).encode()).hexdigest()
-    if (record["action"], record["params_hash"]) != (action, f"sha256:{digest}"):
-        return f"the tool received {action} {params}; judged was {record}"
-    return "" if policy_allows(action, params) else f"policy forbids {action} {params}"

@@ -1,7 +1,8 @@
 """nginx, HAProxy and Envoy as plain reverse proxies, each in front of one upstream.
 
 The configurations are those that each project's own guide begins with: everything is passed on,
-with the forwarding fields that are usual. What they differ in is how they read requests.
+with the forwarding fields that are usual. What they differ in is how they read requests. Envoy does
+not wait a second with closing a connection that it has refused.
 """
 
 import os
@@ -62,6 +63,7 @@ ENVOY_LISTENER = """\
           stat_prefix: agents
           codec_type: {codec}
           use_remote_address: true
+          delayed_close_timeout: 0.02s
           route_config:
             virtual_hosts:
             - name: all

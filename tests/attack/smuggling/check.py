@@ -1,5 +1,7 @@
 """Whether a gateway did with a row what the table asks."""
 
+import hashlib
+import json
 import urllib.parse
 from decimal import Decimal
 
@@ -79,3 +81,21 @@ def policy_allows(action: str, params: dict) -> bool:
         name = to.removeprefix("acct_")
         return name != to and name.isascii() and name.isalpha() and name.islower()
     return action == "upload" or action.startswith("list_")
+
+
+def decisions(aegis) -> dict[str, dict]:
+    """The records of all decisions, by their ids."""
+    found = aegis.cli("audit", "search", "--kind", "decision", "--limit", "0", "--jsonl").stdout
+    return {record["id"]: record for record in map(json.loads, found.splitlines())}
+
+
+def unlike(record: dict, message) -> str:
+    """How what the tool received differs from what was judged; empty: it does not."""
+    try:
+        action, params = call_of(message)
+    except (strict_http.Unreadable, AttributeError) as error:
+        return f"{tell(message)}: {error}"
+    digest = hashlib.sha256(strict_http.canonical(params).encode()).hexdigest()
+    if (record["action"], record["params_hash"]) != (action, f"sha256:{digest}"):
+        return f"the tool received {action} {params}; judged was {record}"
+    return "" if policy_allows(action, params) else f"policy forbids {action} {params}"

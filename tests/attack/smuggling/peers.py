@@ -7,7 +7,6 @@ from attack.smuggling.row import FOLLOW_SEEN
 from support import strict_http
 from support.recording_upstream import Cut
 from support.strict_http import Message
-from support.wire import Exchange
 
 # What proxies add or write anew, each in its own way.
 OF_THE_PROXY = {
@@ -36,7 +35,7 @@ def _tell_view(method: str, target: str, body: bytes, host: str, fields: tuple) 
     )
 
 
-def verdict(got: Exchange, received: list) -> Verdict:
+def verdict(statuses: tuple[int, ...], received: list) -> Verdict:
     seen, doubts = [], []
     for message in received:
         if isinstance(message, Cut):
@@ -51,7 +50,7 @@ def verdict(got: Exchange, received: list) -> Verdict:
                 strict_http.read_params(message)
             except strict_http.Unreadable as error:
                 doubts.append(str(error))
-    return Verdict(tuple(reply.status for reply in got.replies), tuple(seen), tuple(doubts))
+    return Verdict(statuses, tuple(seen), tuple(doubts))
 
 
 def _view(message: Message) -> tuple:
