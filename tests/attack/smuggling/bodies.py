@@ -137,7 +137,7 @@ JSON_GRAMMAR = [
     refused("20,000 brackets", 413, "json_too_deep", json_text("[" * 20_000), "RFC 8259 §9"),
     refused("2 MiB", 413, "body_too_large",
             request(f"POST {PATH} HTTP/1.1", JSON, "Content-Length: 2097152", body=GOOD),
-            "a limit"),
+            "a limit", waits=True),
     refused("more than 1 MiB in chunks", 413, "body_too_large",
             request(f"POST {PATH} HTTP/1.1", JSON, "Transfer-Encoding: chunked",
                     body=b"100001\r\n" + b'{"a":"' + b"x" * 1_048_569 + b'"}\r\n0\r\n\r\n'),

@@ -10,11 +10,24 @@ from support import strict_http
 from support.strict_http import Message
 from support.wire import Exchange, exchange
 
+PATIENCE = 10.0  # seconds, for machines that do much else
 
-def send(row: Row, port: int, token: str, silence: float, believe: bool = False) -> Exchange:
+
+def send(row: Row, port: int, token: str) -> Exchange:
+    """To Aegis, which closes what the row says it does."""
+    expected = len(row.answers) + (1 if row.closes else 0)
+    return _send(row, port, token, expected, PATIENCE, False)
+
+
+def send_elsewhere(row: Row, port: int, token: str) -> Exchange:
+    """To another proxy, of which nobody knows how many answers it gives."""
+    expected = max(2, len(row.answers))
+    return _send(row, port, token, expected, 0.5 if row.waits else PATIENCE, True)
+
+
+def _send(row, port, token, expected, silence, believe) -> Exchange:
     data = (row.data if row.agent_closes else row.data + FOLLOW).replace(TOKEN, token.encode())
     heads = [seen.method == "HEAD" for seen in row.seen]
-    expected = len(row.answers) + (1 if row.closes else 0)
     return exchange(port, data, expected, silence, row.agent_closes, heads, believe)
 
 

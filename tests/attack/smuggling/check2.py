@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from attack.smuggling.check import differences, tell
+from attack.smuggling.check import PATIENCE, differences, tell
 from attack.smuggling.http2 import FOLLOW, FOLLOW_STREAM, GOAWAY, RESET, Row2
 from support import http2_wire
 from support.http2_wire import Head
@@ -19,9 +19,15 @@ def with_token(step, token: str):
     return dataclasses.replace(step, fields=fields)
 
 
-def send(row: Row2, port: int, token: str, silence: float) -> http2_wire.Exchange:
+def send(row: Row2, port: int, token: str, silence: float = PATIENCE) -> http2_wire.Exchange:
     steps = [with_token(step, token) for step in [*row.steps, *FOLLOW]]
-    return http2_wire.exchange(port, steps, (1, FOLLOW_STREAM), silence)
+    # Of a broken connection no stream needs to end.
+    streams = (FOLLOW_STREAM,) if row.answers == (GOAWAY,) else (1, FOLLOW_STREAM)
+    return http2_wire.exchange(port, steps, streams, silence)
+
+
+def send_elsewhere(row: Row2, port: int, token: str) -> http2_wire.Exchange:
+    return send(row, port, token, 0.5 if row.waits else PATIENCE)
 
 
 def answer(stream: http2_wire.Stream) -> tuple[int, str] | str:

@@ -31,6 +31,7 @@ class Row2:
     seen: list[Seen]
     why: str
     differ: str = ""
+    waits: bool = False  # some proxies wait for what never comes
 
 
 def head(
@@ -57,14 +58,14 @@ def get(*fields: tuple, path: str = "/tools/payments/list_all", **options) -> li
 FOLLOW = [head(method="GET", path="/tools/payments/list_follow", end=True, stream=FOLLOW_STREAM)]
 
 
-def malformed(name: str, steps: list, why: str, *answers, differ: str = "") -> Row2:
+def malformed(name: str, steps: list, why: str, *answers, waits: bool = False) -> Row2:
     """The stream is refused, or the connection, or the request; the tool sees nothing of it."""
-    return Row2(name, steps, answers or (RESET,), [FOLLOW_SEEN], why)
+    return Row2(name, steps, answers or (RESET,), [FOLLOW_SEEN], why, waits=waits)
 
 
-def broken(name: str, steps: list, why: str) -> Row2:
+def broken(name: str, steps: list, why: str, waits: bool = False) -> Row2:
     """The connection is given up."""
-    return Row2(name, steps, (GOAWAY,), [], why)
+    return Row2(name, steps, (GOAWAY,), [], why, waits=waits)
 
 
 def passes(
@@ -116,7 +117,7 @@ PSEUDO = [
             "RFC 8441 §3"),
     malformed("CONNECT", fields((":method", "CONNECT"), (":authority", "127.0.0.1:22")),
             "RFC 9113 §8.5: no tunnel here", RESET, (400, "bad_target"),
-            (405, "method_not_allowed")),
+            (405, "method_not_allowed"), waits=True),
     malformed("CONNECT with a path", pay(method="CONNECT"), "RFC 9113 §8.5", RESET,
             (405, "method_not_allowed")),
 ]
@@ -343,7 +344,7 @@ FRAMING = [
             "RFC 9113 §6.4"),
     broken("PING of a wrong size", [Raw(frame(wire.PING, 0, 0, bytes(7)))], FRAMES),
     broken("frame larger than is allowed", [Raw(frame(wire.DATA, 0, 1, bytes(20_000)))],
-            "RFC 9113 §4.2"),
+            "RFC 9113 §4.2", waits=True),
     broken("HPACK with index 0", [Raw(frame(wire.HEADERS, 5, 1, b"\x80"))], "RFC 7541 §6.1"),
     broken("HPACK with an index beyond the table",
             [Raw(frame(wire.HEADERS, 5, 1, b"\xff\xff\xff\x7f"))], "RFC 7541 §2.3.3"),
@@ -354,7 +355,7 @@ FRAMING = [
             b"\x3f\xe1\xff\x03\x82"))], "RFC 7541 §6.3"),
     broken("HPACK with broken Huffman", [Raw(frame(wire.HEADERS, 5, 1,
             b"\x00\x84\xff\xff\xff\xff\x00"))], "RFC 7541 §5.2"),
-    broken("text of HTTP/1.1 behind the preface", [Raw(SMUGGLED)], "no frame"),
+    broken("text of HTTP/1.1 behind the preface", [Raw(SMUGGLED)], "no frame", waits=True),
 ]
 # fmt: on
 ROWS = [*PSEUDO, *TARGETS, *FIELDS, *HOPS, *BODIES, *FRAMING]

@@ -68,11 +68,14 @@ class Row:
     closes: bool = False  # the gateway ends the connection
     agent_closes: bool = False  # the agent does, when it has sent the row; nothing follows then
     differ: str = ""
+    waits: bool = False  # its body never ends: a gateway that judges no bodies waits for more
 
 
-def refused(name: str, status: int, reason: str, data: bytes, why: str) -> Row:
+def refused(
+    name: str, status: int, reason: str, data: bytes, why: str, waits: bool = False
+) -> Row:  # fmt: skip
     """Nothing of it and nothing behind it is acted on."""
-    return Row(name, data, [(status, reason)], [], why, closes=True)
+    return Row(name, data, [(status, reason)], [], why, closes=True, waits=waits)
 
 
 def denied(name: str, status: int, reason: str, data: bytes, why: str, differ: str = "") -> Row:
