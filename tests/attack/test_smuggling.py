@@ -30,12 +30,13 @@ def test_every_row_sends_something_else():
     assert len({row.data for row in ROWS}) == len(ROWS)
 
 
-def test_every_row_on_aegis(aegis, tool):
+@pytest.mark.parametrize("byte_by_byte", [False, True])
+def test_every_row_on_aegis(aegis, tool, byte_by_byte):
     """Answers, what the tool received, and that it is what the records say was judged."""
     port, token = port_of(aegis.gateway), aegis.token("finance-agent", ttl="1h")
     wrong, judged = {}, {}
     for row in ROWS:
-        got = send(row, port, token)
+        got = send(row, port, token, byte_by_byte)
         received = tool.take()
         if found := faults(row, got, received):
             wrong[row.name] = found

@@ -25,6 +25,7 @@ class Exchange:
     replies: list[Reply]
     closed: bool  # the other side ended the connection
     rest: bytes  # what is no whole answer
+    raw: bytes  # all that came
 
 
 def split(data: bytes, heads_only: list[bool]) -> tuple[list[Reply], bytes]:
@@ -67,15 +68,18 @@ def split(data: bytes, heads_only: list[bool]) -> tuple[list[Reply], bytes]:
 
 def exchange(
     port: int, data: bytes, expected: int, silence: float, then_close: bool = False, heads=(),
-    believe: bool = False,
+    believe: bool = False, piece: int = 1 << 30,
 ) -> Exchange:  # fmt: skip
     """Sends `data` and reads until the other side closes, `expected` answers are there, or nothing
     came for `silence` seconds. `then_close`: nothing more is sent, which the other side is told.
-    `heads`: see `split`. `believe`: an answer that says it is the last one is taken for it."""
+    `heads`: see `split`. `believe`: an answer that says it is the last one is taken for it.
+    `piece`: bytes sent at a time."""
     received, closed = b"", False
     with socket.create_connection(("127.0.0.1", port), timeout=silence) as connection:
         try:
-            connection.sendall(data)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(data), piece):
+                connection.sendall(data[at : at + piece])
             if then_close:
                 connection.shutdown(socket.SHUT_WR)
             while True:
@@ -94,4 +98,4 @@ def exchange(
         except (ConnectionResetError, BrokenPipeError):
             closed = True
     replies, rest = split(received, list(heads))
-    return Exchange(replies, closed, rest)
+    return Exchange(replies, closed, rest, received)

@@ -13,22 +13,24 @@ from support.wire import Exchange, exchange
 PATIENCE = 10.0  # seconds, for machines that do much else
 
 
-def send(row: Row, port: int, token: str) -> Exchange:
+def send(row: Row, port: int, token: str, byte_by_byte: bool = False) -> Exchange:
     """To Aegis, which closes what the row says it does."""
     expected = len(row.answers) + (1 if row.closes else 0)
-    return _send(row, port, token, expected, PATIENCE, False)
+    # Of the largest rows most is one value.
+    piece = (1 if len(row.data) < 10_000 else 1_000) if byte_by_byte else 1 << 30
+    return _send(row, port, token, expected, PATIENCE, piece=piece)
 
 
 def send_elsewhere(row: Row, port: int, token: str) -> Exchange:
     """To another proxy, of which nobody knows how many answers it gives."""
     expected = max(2, len(row.answers))
-    return _send(row, port, token, expected, 0.5 if row.waits else PATIENCE, True)
+    return _send(row, port, token, expected, 0.5 if row.waits else PATIENCE, believe=True)
 
 
-def _send(row, port, token, expected, silence, believe) -> Exchange:
+def _send(row, port, token, expected, silence, **options) -> Exchange:
     data = (row.data if row.agent_closes else row.data + FOLLOW).replace(TOKEN, token.encode())
     heads = [seen.method == "HEAD" for seen in row.seen]
-    return exchange(port, data, expected, silence, row.agent_closes, heads, believe)
+    return exchange(port, data, expected, silence, row.agent_closes, heads, **options)
 
 
 def tell(message) -> str:
