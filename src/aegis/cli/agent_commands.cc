@@ -1,5 +1,5 @@
-// aegis agent register|list|suspend|resume and aegis tool add|list: the registry of the control
-// API. What concerns agents that nobody knows is in unknown_agent_commands.cc.
+// aegis agent register|list|suspend|resume: the registry of the control API. What concerns agents
+// that nobody knows is in unknown_agent_commands.cc.
 #include <CLI/CLI.hpp>
 
 #include "aegis/cli/commands.h"
@@ -105,45 +105,6 @@ void AddAgentCommands(CLI::App& root, Context& context) {
                    "Refuse every call of an agent from now on");
   AddStatusCommand(*agent, context, "resume", "active", "Let a suspended agent call again");
   AddUnknownAgentCommands(*agent, context);
-}
-
-void AddToolCommands(CLI::App& root, Context& context) {
-  CLI::App* tool = root.add_subcommand("tool", "Register the tools that agents may be granted");
-  tool->require_subcommand(1);
-
-  struct AddFlags {
-    std::string name, url;
-  };
-  auto flags = std::make_shared<AddFlags>();
-  CLI::App* add =
-      tool->add_subcommand("add", "Name a tool and where it is; agents reach it at /tools/NAME/");
-  add->add_option("NAME", flags->name, "1-128 characters of A-Z a-z 0-9 . _ -")->required();
-  add->add_option("--url", flags->url, "Base URL, e.g. http://127.0.0.1:9400")->required();
-  context.SetAction(add, [&context, flags]() -> Result<int> {
-    AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
-    const json body = {{"name", flags->name}, {"base_url", flags->url}};
-    AEGIS_TRY(const json answer, client.Call("POST", "/api/v1/tools", &body));
-    if (context.format() == Format::kJson) {
-      PrintJson(answer);
-    } else {
-      std::printf("tool %s -> %s\n", Printable(flags->name).c_str(), Printable(flags->url).c_str());
-    }
-    return kExitOk;
-  });
-
-  CLI::App* list = tool->add_subcommand("list", "All tools of the tenant");
-  context.SetAction(list, [&context]() -> Result<int> {
-    AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
-    AEGIS_TRY(const json tools, client.List("/api/v1/tools"));
-    if (context.format() == Format::kJson) {
-      PrintJson(tools);
-      return kExitOk;
-    }
-    Table table({"NAME", "URL"});
-    for (const json& row : tools) table.Add({row.value("name", ""), row.value("base_url", "")});
-    table.Print();
-    return kExitOk;
-  });
 }
 
 }  // namespace aegis::cli

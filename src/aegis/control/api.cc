@@ -108,6 +108,8 @@ net::HttpResponse Api::Handle(Endpoint endpoint, const ApiCall& call) {
       return AddTool(call);
     case Endpoint::kGetTool:
       return GetTool(call);
+    case Endpoint::kPutTool:
+      return PutTool(call);
     case Endpoint::kChangeTool:
       return ChangeTool(call);
     case Endpoint::kListPolicies:

@@ -74,7 +74,9 @@ class Api {
   net::HttpResponse RevokeToken(const ApiCall& call);
   net::HttpResponse ListTools(const ApiCall& call);
   net::HttpResponse AddTool(const ApiCall& call);
+  net::HttpResponse StoreNewTool(const ApiCall& call, const store::NewTool& tool);
   net::HttpResponse GetTool(const ApiCall& call);
+  net::HttpResponse PutTool(const ApiCall& call);
   net::HttpResponse ChangeTool(const ApiCall& call);
   net::HttpResponse ListPolicies(const ApiCall& call);
   net::HttpResponse PublishPolicy(const ApiCall& call);

@@ -1,4 +1,4 @@
-// Agents, tools and tokens of the control API.
+// Agents and tokens of the control API.
 #include "aegis/control/api_support.h"
 #include "aegis/control/validation.h"
 
@@ -15,25 +15,11 @@ json AgentToJson(const store::Agent& agent) {
           {"revision", agent.revision}};
 }
 
-json ToolToJson(const store::Tool& tool) {
-  return {{"name", tool.name},
-          {"base_url", tool.base_url},
-          {"created_at", FormatRfc3339Millis(tool.created_at)},
-          {"updated_at", FormatRfc3339Millis(tool.updated_at)},
-          {"revision", tool.revision}};
-}
-
 namespace {
 
 net::HttpResponse AgentAnswer(int status, const store::Agent& agent) {
   net::HttpResponse response = JsonAnswer(status, AgentToJson(agent));
   SetEtag(response, agent.revision);
-  return response;
-}
-
-net::HttpResponse ToolAnswer(int status, const store::Tool& tool) {
-  net::HttpResponse response = JsonAnswer(status, ToolToJson(tool));
-  SetEtag(response, tool.revision);
   return response;
 }
 
@@ -215,74 +201,6 @@ net::HttpResponse Api::RevokeToken(const ApiCall& call) {
   return AfterSettingsChange(
       call, JsonAnswer(200, {{"jti", revocation.jti},
                              {"revoked_until", FormatRfc3339Millis(revocation.until)}}));
-}
-
-net::HttpResponse Api::ListTools(const ApiCall& call) {
-  const auto request = ReadPageRequest(call.request);
-  if (!request) return ProblemAnswer(request.error());
-  const auto page = parts_.repository.ListTools(call.caller.tenant, *request);
-  if (!page) return ProblemAnswer(page.error());
-  json items = json::array();
-  for (const store::Tool& tool : page->items) items.push_back(ToolToJson(tool));
-  return PageAnswer(std::move(items), page->more,
-                    page->items.empty() ? "" : page->items.back().name);
-}
-
-net::HttpResponse Api::AddTool(const ApiCall& call) {
-  const auto body = ParseObject(call.request.body);
-  if (!body) return ProblemAnswer(body.error());
-  std::vector<FieldError> errors;
-  ObjectReader reader(*body, "", errors);
-  const auto name = reader.Text("name");
-  const auto base_url = reader.Text("base_url");
-  reader.Finish();
-  if (name) {
-    if (std::string problem = CheckEntityName(*name); !problem.empty()) {
-      reader.AddError("name", problem);
-    }
-  }
-  if (base_url) {
-    if (std::string problem = CheckBaseUrl(*base_url); !problem.empty()) {
-      reader.AddError("base_url", problem);
-    }
-  }
-  if (!errors.empty()) return InvalidBody(errors);
-
-  const auto tool =
-      parts_.repository.AddTool(call.caller.tenant, *name, *base_url, OperatorOf(call));
-  if (!tool) return ProblemAnswer(tool.error());
-  DocumentOf(call.caller.tenant).Set(*tool);
-  net::HttpResponse response = ToolAnswer(201, *tool);
-  response.headers.Set("Location", "/api/v1/tools/" + tool->name);
-  return AfterSettingsChange(call, std::move(response));
-}
-
-net::HttpResponse Api::GetTool(const ApiCall& call) {
-  const auto tool = parts_.repository.GetTool(call.caller.tenant, call.parameters[0]);
-  return tool ? ToolAnswer(200, *tool) : ProblemAnswer(tool.error());
-}
-
-net::HttpResponse Api::ChangeTool(const ApiCall& call) {
-  const auto body = ParseObject(call.request.body);
-  if (!body) return ProblemAnswer(body.error());
-  const auto if_match = ReadIfMatch(call.request);
-  if (!if_match) return ProblemAnswer(if_match.error());
-  std::vector<FieldError> errors;
-  ObjectReader reader(*body, "", errors);
-  const auto base_url = reader.Text("base_url");
-  reader.Finish();
-  if (base_url) {
-    if (std::string problem = CheckBaseUrl(*base_url); !problem.empty()) {
-      reader.AddError("base_url", problem);
-    }
-  }
-  if (!errors.empty()) return InvalidBody(errors);
-
-  const auto tool = parts_.repository.ChangeTool(call.caller.tenant, call.parameters[0], *base_url,
-                                                 *if_match, OperatorOf(call));
-  if (!tool) return ProblemAnswer(tool.error());
-  DocumentOf(call.caller.tenant).Set(*tool);
-  return AfterSettingsChange(call, ToolAnswer(200, *tool));
 }
 
 }  // namespace aegis::control

@@ -30,6 +30,5 @@ void SetEtag(net::HttpResponse& response, int64_t revision);
 net::HttpResponse InvalidBody(const std::vector<FieldError>& errors);
 
 nlohmann::json AgentToJson(const store::Agent& agent);
-nlohmann::json ToolToJson(const store::Tool& tool);
 
 }  // namespace aegis::control

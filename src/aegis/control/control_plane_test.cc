@@ -72,6 +72,38 @@ TEST_F(ControlPlaneTest, ToolsAreAddedAndMoved) {
   EXPECT_EQ(Get("/api/v1/tools/other").status, 404);
 }
 
+TEST_F(ControlPlaneTest, AToolsDocumentIsPutAndChangedByMembers) {
+  const json action = {{"name", "pay"}, {"method", "POST"}, {"path", "/v1/pay"}};
+  const json document = {{"name", "stripe"},
+                         {"base_url", "http://one:1"},
+                         {"hosts", {"pay.internal"}},
+                         {"actions", json::array({action})}};
+  const auto made = Put("/api/v1/tools/stripe", document);
+  EXPECT_EQ(made.status, 201) << made.body;
+  EXPECT_EQ(Put("/api/v1/tools/stripe", document).headers.Get("ETag"), "\"1\"") << "unchanged";
+  const json moved = Json(Post("/api/v1/tools/stripe", {{"base_url", "http://two:2"}}));
+  EXPECT_EQ(moved["actions"], document["actions"]) << "what is not given stays";
+  EXPECT_EQ(moved["base_url"], "http://two:2");
+  const json list = Json(Get("/api/v1/tools"));
+  EXPECT_EQ(list["items"][0]["action_count"], 1);
+  EXPECT_FALSE(list["items"][0].contains("actions"));
+  EXPECT_EQ(Json(GatewayGet("/v1/gateway/settings"))["tools"][0]["actions"], document["actions"]);
+
+  json other = {{"name", "other"}, {"base_url", "http://h"}, {"hosts", {"pay.internal"}}};
+  const auto taken = Put("/api/v1/tools/other", other);
+  EXPECT_EQ(taken.status, 409);
+  EXPECT_EQ(Json(taken)["reason"], "host_taken");
+  EXPECT_EQ(Json(Post("/api/v1/tools/stripe", {{"hosts", nullptr}})).contains("hosts"), false);
+  EXPECT_EQ(Put("/api/v1/tools/other", other).status, 201);
+
+  json broken = document;
+  broken["actions"].push_back({{"name", "b"}, {"method", "POST"}, {"path", "/v1/PAY/"}});
+  const auto refused = Put("/api/v1/tools/stripe", broken);
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_EQ(Json(refused)["errors"][0]["pointer"], "/actions/1/path");
+  EXPECT_EQ(Put("/api/v1/tools/stripe", document, {{"If-Match", "\"7\""}}).status, 412);
+}
+
 TEST_F(ControlPlaneTest, PublishingMakesANewActiveVersion) {
   EXPECT_EQ(Get("/api/v1/policies/active").status, 404);
   auto first = Post("/api/v1/policies", Policy("fine and odd"));
@@ -388,7 +420,7 @@ TEST_F(ControlPlaneTest, StatusIsTrue) {
   EXPECT_EQ(status["agents"], 1);
   EXPECT_EQ(status["tools"], 0);
   EXPECT_TRUE(status["policy"].is_null());
-  EXPECT_EQ(status["schema_version"], 2);
+  EXPECT_EQ(status["schema_version"], 3);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "aegis/control/test_support.h"
 #include "aegis/control/token_service.h"
 #include "aegis/control/validation.h"
+#include "aegis/tool/path_template.h"
+#include "aegis/tool/spec.h"
 
 namespace aegis::control {
 namespace {
@@ -103,6 +105,12 @@ TEST(OpenApiTest, HasTheLimitsOfTheCode) {
             kDefaultTokenTtl);
   EXPECT_EQ(schemas["TokenRequest"]["properties"]["chain"]["maxItems"].as<size_t>(),
             identity::kMaxChainLinks);
+  const YAML::Node tool = schemas["ToolDocument"]["properties"];
+  EXPECT_EQ(tool["hosts"]["maxItems"].as<size_t>(), tool::kMaxHosts);
+  EXPECT_EQ(tool["actions"]["maxItems"].as<size_t>(), tool::kMaxActions);
+  const YAML::Node action = schemas["ToolAction"]["properties"];
+  EXPECT_EQ(action["path"]["maxLength"].as<size_t>(), tool::kMaxTemplateBytes);
+  EXPECT_EQ(action["params"]["maxProperties"].as<size_t>(), tool::kMaxParams);
   EXPECT_EQ(schemas["CallerName"]["maxLength"].as<size_t>(), kMaxNameBytes);
   const YAML::Node limit = document["components"]["parameters"]["Limit"]["schema"];
   EXPECT_EQ(limit["maximum"].as<size_t>(), kMaxPage);
@@ -189,6 +197,23 @@ TEST_F(OpenApiAnswersTest, HaveTheDescribedMembers) {
   ExpectAnswer(Get("/api/v1/tools"), "get", "/api/v1/tools");
   ExpectAnswer(Get("/api/v1/tools/t"), "get", "/api/v1/tools/{name}");
   ExpectAnswer(Post("/api/v1/tools/t", {{"base_url", "http://i"}}), "post", "/api/v1/tools/{name}");
+  const json document = {
+      {"name", "u"},
+      {"base_url", "http://h"},
+      {"hosts", {"u.internal"}},
+      {"unmapped", "segment"},
+      {"actions", json::array({{{"name", "a"},
+                                {"method", "GET"},
+                                {"path", "/a/{id}"},
+                                {"body", {"json"}},
+                                {"params",
+                                 {{"q", {{"in", "query"}, {"type", "array"}, {"items", "integer"}}},
+                                  {"k", {{"in", "header"}, {"name", "x-k"}}}}}}})}};
+  ExpectAnswer(Put("/api/v1/tools/u", document), "put", "/api/v1/tools/{name}");
+  ExpectAnswer(Put("/api/v1/tools/u", document), "put", "/api/v1/tools/{name}");
+  ExpectAnswer(Put("/api/v1/tools/v", document), "put", "/api/v1/tools/{name}");
+  ExpectAnswer(Get("/api/v1/tools/u"), "get", "/api/v1/tools/{name}");
+  ExpectAnswer(Get("/api/v1/tools"), "get", "/api/v1/tools");
   ExpectAnswer(Get("/api/v1/status"), "get", "/api/v1/status");
   ExpectAnswer(Post("/api/v1/policies", Policy("odd")), "post", "/api/v1/policies");
   ExpectAnswer(Post("/api/v1/policies", Policy("broken")), "post", "/api/v1/policies");

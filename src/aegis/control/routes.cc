@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "aegis/base/text.h"
+#include "aegis/tool/spec.h"
 
 namespace aegis::control {
 namespace {
@@ -28,9 +29,20 @@ constexpr Route kRoutes[] = {
     {Endpoint::kRemoveBlock, "POST", "/api/v1/blocks/remove", Access::kAdmin, kSmallBody, {}},
     {Endpoint::kRevokeToken, "POST", "/api/v1/tokens/revoke", Access::kAdmin, kSmallBody, {}},
     {Endpoint::kListTools, "GET", "/api/v1/tools", Access::kAdmin, 0, kPaging},
-    {Endpoint::kAddTool, "POST", "/api/v1/tools", Access::kAdmin, kSmallBody, {}},
+    {Endpoint::kAddTool, "POST", "/api/v1/tools", Access::kAdmin, tool::kMaxDocumentBytes, {}},
     {Endpoint::kGetTool, "GET", "/api/v1/tools/{name}", Access::kAdmin, 0, {}},
-    {Endpoint::kChangeTool, "POST", "/api/v1/tools/{name}", Access::kAdmin, kSmallBody, {}},
+    {Endpoint::kPutTool,
+     "PUT",
+     "/api/v1/tools/{name}",
+     Access::kAdmin,
+     tool::kMaxDocumentBytes,
+     {}},
+    {Endpoint::kChangeTool,
+     "POST",
+     "/api/v1/tools/{name}",
+     Access::kAdmin,
+     tool::kMaxDocumentBytes,
+     {}},
     {Endpoint::kListPolicies, "GET", "/api/v1/policies", Access::kAdmin, 0, kPaging},
     {Endpoint::kPublishPolicy, "POST", "/api/v1/policies", Access::kAdmin, kPolicyBody, {}},
     {Endpoint::kGetPolicy, "GET", "/api/v1/policies/{version}", Access::kAdmin, 0, {}},

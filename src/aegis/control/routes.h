@@ -27,6 +27,7 @@ enum class Endpoint : uint8_t {
   kListTools,
   kAddTool,
   kGetTool,
+  kPutTool,
   kChangeTool,
   kListPolicies,
   kPublishPolicy,

@@ -31,9 +31,7 @@ void SettingsDocument::Set(const store::Agent& agent) {
                                   {"status", std::string(store::AgentStatusName(agent.status))}});
 }
 
-void SettingsDocument::Set(const store::Tool& tool) {
-  tools_[tool.name] = DumpJson({{"name", tool.name}, {"base_url", tool.base_url}});
-}
+void SettingsDocument::Set(const store::Tool& tool) { tools_[tool.name] = tool.document; }
 
 void SettingsDocument::Set(const store::Settings& settings) {
   revision_ = settings.revision;

@@ -74,42 +74,6 @@ TEST(ValidationTest, EntityNames) {
   }
 }
 
-TEST(ValidationTest, BaseUrls) {
-  for (const char* good : {"http://h", "http://h/", "http://127.0.0.1:9400", "http://[::1]:80/v1",
-                           "http://api.example.com/a/b%20c", "http://h:65535"}) {
-    EXPECT_EQ(CheckBaseUrl(good), "") << good;
-  }
-  for (const char* bad : {"",
-                          "h",
-                          "http://",
-                          "http:///x",
-                          "http://:80",
-                          "http://h:",
-                          "http://h:0",
-                          "http://h:65536",
-                          "http://h:8x",
-                          "http://user@h",
-                          "http://user:pw@h",
-                          "http://h/?q",
-                          "http://h/#f",
-                          "http://h/../x",
-                          "http://h/./x",
-                          "http://h h",
-                          "http://h/a\r\nb",
-                          "file:///etc/passwd",
-                          "HTTP://h",
-                          "http://[::1",
-                          "http://[]:80",
-                          "http://[::1]x",
-                          "http://h\\x",
-                          "ftp://h",
-                          "http://h/\xC3\xA4"}) {
-    EXPECT_NE(CheckBaseUrl(bad), "") << bad;
-  }
-  EXPECT_NE(CheckBaseUrl("https://h").find("not supported yet"), std::string::npos);
-  EXPECT_NE(CheckBaseUrl("http://h/" + std::string(3000, 'a')), "");
-}
-
 TEST(ValidationTest, MessagesSourcesAndIds) {
   EXPECT_EQ(CheckMessage("first\n\tsecond \xE2\x82\xAC"), "");
   EXPECT_NE(CheckMessage("a\x1b[31m"), "");

@@ -136,6 +136,12 @@ class ControlPlaneTest : public testing::Test {
                          Headers headers = {}) {
     return PostText(target, body.dump(), std::move(headers));
   }
+  net::HttpResponse Put(const std::string& target, const nlohmann::json& body,
+                        Headers headers = {}) {
+    headers.emplace_back("Authorization", AdminAuth());
+    headers.emplace_back("Content-Type", "application/json");
+    return Send("PUT", target, body.dump(), headers);
+  }
   net::HttpResponse PostText(const std::string& target, std::string body, Headers headers = {}) {
     headers.emplace_back("Authorization", AdminAuth());
     headers.emplace_back("Content-Type", "application/json");

@@ -1,20 +1,13 @@
 #include "aegis/control/validation.h"
 
-#include <charconv>
-
 #include "aegis/base/text.h"
 #include "aegis/control/strict_json.h"
+#include "aegis/tool/spec.h"
 
 namespace aegis::control {
 namespace {
 
 using nlohmann::json;
-
-bool IsAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-bool IsNameChar(char c) { return IsAlphanumeric(c) || c == '.' || c == '_' || c == '-'; }
 
 bool HasControl(std::string_view text, std::string_view allowed = {}) {
   for (const char c : text) {
@@ -26,49 +19,9 @@ bool HasControl(std::string_view text, std::string_view allowed = {}) {
 
 std::string TooLong(size_t limit) { return "is longer than " + std::to_string(limit) + " bytes"; }
 
-// "host", "host:port", "[::1]:port".
-std::string CheckAuthority(std::string_view authority) {
-  std::string_view port;
-  if (authority.starts_with('[')) {
-    const size_t close = authority.find(']');
-    if (close == std::string_view::npos) return "has an IPv6 address without ']'";
-    for (const char c : authority.substr(1, close - 1)) {
-      if (!IsAlphanumeric(c) && c != ':' && c != '.') return "has a malformed IPv6 address";
-    }
-    if (close == 1) return "has an empty host";
-    port = authority.substr(close + 1);
-    if (!port.empty() && port.front() != ':') return "has something after ']' that is not a port";
-  } else {
-    const size_t colon = authority.find(':');
-    const std::string_view host = authority.substr(0, colon);
-    if (host.empty()) return "has an empty host";
-    if (host.size() > 253) return "has a host name that is longer than 253 bytes";
-    for (const char c : host) {
-      if (!IsNameChar(c)) return "has a host name with other characters than A-Z a-z 0-9 . _ -";
-    }
-    if (colon != std::string_view::npos) port = authority.substr(colon);
-  }
-  if (port.empty()) return {};
-  unsigned number = 0;
-  const char* end = port.data() + port.size();
-  const auto parsed = std::from_chars(port.data() + 1, end, number);
-  if (parsed.ec != std::errc() || parsed.ptr != end || number == 0 || number > 65535) {
-    return "has a port that is not a number from 1 to 65535";
-  }
-  return {};
-}
-
 }  // namespace
 
-std::string CheckEntityName(std::string_view name) {
-  if (name.empty()) return "must not be empty";
-  if (name.size() > kMaxNameBytes) return TooLong(kMaxNameBytes);
-  if (!IsAlphanumeric(name.front())) return "must begin with a letter or a digit";
-  for (const char c : name) {
-    if (!IsNameChar(c)) return "may only have the characters A-Z a-z 0-9 . _ -";
-  }
-  return {};
-}
+std::string CheckEntityName(std::string_view name) { return tool::CheckName(name); }
 
 std::string CheckCallerName(std::string_view name) {
   if (name.empty()) return "must not be empty";
@@ -86,29 +39,6 @@ std::string CheckUserId(std::string_view id) {
   if (identity::IsValidUserId(id)) return {};
   return "must be 1 to " + std::to_string(identity::kMaxUserIdBytes) +
          " bytes of UTF-8 without control characters and without a space at either end";
-}
-
-std::string CheckBaseUrl(std::string_view url) {
-  if (url.size() > kMaxUrlBytes) return TooLong(kMaxUrlBytes);
-  if (url.starts_with("https://")) {
-    return "must begin with http://; https tools are not supported yet";
-  }
-  if (!url.starts_with("http://")) return "must begin with http://";
-  const std::string_view rest = url.substr(7);
-  const size_t slash = rest.find('/');
-  const std::string_view path = slash == std::string_view::npos ? "" : rest.substr(slash);
-  for (const char c : rest) {
-    if (c == '@') return "must not have user info; Aegis keeps credentials elsewhere";
-    if (c == '?' || c == '#') return "must not have a query or a fragment";
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte >= 0x7f || c == '\\' || c == '"' || c == '<' || c == '>') {
-      return "has a character that must be percent-encoded";
-    }
-  }
-  for (const std::string_view segment : Split(path, '/')) {
-    if (segment == "." || segment == "..") return "must not have '.' or '..' in its path";
-  }
-  return CheckAuthority(rest.substr(0, slash));
 }
 
 std::string CheckMessage(std::string_view message) {

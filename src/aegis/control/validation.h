@@ -20,7 +20,6 @@ namespace aegis::control {
 inline constexpr size_t kMaxNameBytes = 128;
 inline constexpr size_t kMaxLabels = 64;
 inline constexpr size_t kMaxLabelBytes = 256;
-inline constexpr size_t kMaxUrlBytes = 2048;
 inline constexpr size_t kMaxMessageBytes = 4096;
 inline constexpr size_t kMaxSourceNameBytes = 256;
 
@@ -31,9 +30,6 @@ std::string CheckEntityName(std::string_view name);
 std::string CheckCallerName(std::string_view name);
 // A user in a chain: any printable text (e-mail addresses and the like).
 std::string CheckUserId(std::string_view id);
-// "http://host[:port][/path]", without user info, query and fragment. No https yet: the gateway's
-// connections to tools are plain TCP.
-std::string CheckBaseUrl(std::string_view url);
 // One line of text or several; no control characters but tab and line feed.
 std::string CheckMessage(std::string_view message);
 // A relative path of a policy file: "finance.yaml", "teams/finance.yaml".

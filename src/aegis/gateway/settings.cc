@@ -38,6 +38,35 @@ Result<StringSet> Texts(const json::Tree& object, std::string_view name) {
   return texts;
 }
 
+Result<Settings::ToolEntry> ReadTool(const json::Tree& value) {
+  Settings::ToolEntry entry;
+  std::string text;
+  json::AppendTree(text, value);
+  std::vector<tool::Mistake> mistakes;
+  auto spec = tool::ReadSpec(text, &mistakes);
+  if (spec) {
+    entry.spec = *std::move(spec);
+    entry.actions =
+        entry.spec.actions.empty() ? nullptr : std::make_shared<tool::ActionMap>(entry.spec);
+    return entry;
+  }
+  AEGIS_TRY(entry.spec.name, Text(value, "name"));
+  entry.problem = spec.error().message;
+  entry.actions = std::make_shared<tool::ActionMap>(tool::ActionMap::RefusingAll());
+  return entry;
+}
+
+// The control plane sees to it; were it otherwise, nobody could say whose a call is.
+Status CheckHosts(const std::vector<Settings::ToolEntry>& tools) {
+  StringSet seen;
+  for (const Settings::ToolEntry& entry : tools) {
+    for (const std::string& host : entry.spec.hosts) {
+      if (!seen.insert(host).second) return Malformed("two tools have the host " + host);
+    }
+  }
+  return Ok();
+}
+
 }  // namespace
 
 Result<Settings> ParseSettings(std::string_view text) {
@@ -54,11 +83,10 @@ Result<Settings> ParseSettings(std::string_view text) {
 
   AEGIS_TRY(const json::Tree* tools, Member(*root, "tools", json::Tree::Kind::kArray));
   for (const json::Tree& tool : tools->elements()) {
-    Settings::NamedUrl entry;
-    AEGIS_TRY(entry.name, Text(tool, "name"));
-    AEGIS_TRY(entry.base_url, Text(tool, "base_url"));
+    AEGIS_TRY(Settings::ToolEntry entry, ReadTool(tool));
     out.tools.push_back(std::move(entry));
   }
+  AEGIS_RETURN_IF_ERROR(CheckHosts(out.tools));
 
   AEGIS_TRY(const json::Tree* agents, Member(*root, "agents", json::Tree::Kind::kArray));
   out.agents.reserve(agents->elements().size());

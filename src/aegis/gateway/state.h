@@ -18,6 +18,7 @@
 #include "aegis/identity/agent_token.h"
 #include "aegis/identity/revocation.h"
 #include "aegis/net/tcp.h"
+#include "aegis/tool/action_map.h"
 
 namespace aegis::gateway {
 
@@ -38,6 +39,8 @@ struct Tool {
   std::string path_prefix;  // of base_url, without the final '/'
   net::SocketAddress address;
   std::string problem;  // why it cannot be called, e.g. a name that does not resolve; empty: it can
+  // Which requests are which of its actions; nullptr: the first path segment is the action.
+  std::shared_ptr<const tool::ActionMap> actions;
 };
 
 struct Agent {
@@ -53,6 +56,7 @@ struct State {
   std::shared_ptr<const identity::TokenVerifier> verifier;     // never nullptr
   std::shared_ptr<const identity::RevocationSet> revocations;  // never nullptr
   StringMap<Tool> tools;
+  StringMap<std::string> tool_hosts;  // name in a Host field -> tool whose requests all of it are
   StringMap<Agent> agents;
   // Whom the operator has blocked: IP addresses as net::CanonicalIp writes them, and names under
   // which no agent is registered.

@@ -260,18 +260,21 @@ class SyncImpl final : public Sync {
 
   StringMap<Tool> ResolveTools(const Settings& settings) {
     StringMap<Tool> tools;
-    for (const Settings::NamedUrl& entry : settings.tools) {
-      auto tool = MakeTool(entry.base_url);
+    for (const Settings::ToolEntry& entry : settings.tools) {
+      Tool unusable;
+      unusable.problem = entry.problem;
+      auto tool =
+          entry.problem.empty() ? MakeTool(entry.spec.base_url) : Result<Tool>(std::move(unusable));
       if (!tool) {
-        Tool unusable;
         unusable.problem = tool.error().message;
         tool = std::move(unusable);
       }
+      tool->actions = entry.actions;
       if (!tool->problem.empty()) {
         options_.logger->Warn("a tool cannot be called",
-                              {{"tool", entry.name}, {"problem", tool->problem}});
+                              {{"tool", entry.spec.name}, {"problem", tool->problem}});
       }
-      tools[entry.name] = *std::move(tool);
+      tools[entry.spec.name] = *std::move(tool);
     }
     return tools;
   }
@@ -317,6 +320,9 @@ class SyncImpl final : public Sync {
     state->verifier = token_verifier_;
     state->revocations = revocations_;
     state->tools = tools_;
+    for (const Settings::ToolEntry& entry : settings_->tools) {
+      for (const std::string& host : entry.spec.hosts) state->tool_hosts[host] = entry.spec.name;
+    }
     state->agents = settings_->agents;
     state->blocked_sources = settings_->blocked_sources;
     state->blocked_names = settings_->blocked_names;

@@ -4,7 +4,7 @@
 // another server instead (bundle_source.h).
 //
 // HTTP (docs: contracts of the control API), with `Authorization: Bearer <gateway key>`:
-//   GET /v1/gateway/settings?wait=S   {"org","tenant","revision","tools":[{"name","base_url"}],
+//   GET /v1/gateway/settings?wait=S   {"org","tenant","revision","tools":[a tool's document, …],
 //                                      "agents":[{"name","labels","status"}],
 //                                      "revoked":{"epoch","jtis"},
 //                                      "blocked":{"names","sources"}}

@@ -161,9 +161,27 @@ CREATE TABLE blocks (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// What a tool is becomes a document; the hosts in it are rows too, so that no two tools claim one.
+constexpr const char* kToolDocuments = R"sql(
+ALTER TABLE tools ADD COLUMN document TEXT NOT NULL DEFAULT '{}'
+  CHECK (substr(document, 1, 1) = '{');
+UPDATE tools SET document = json_object('name', name, 'base_url', base_url);
+ALTER TABLE tools DROP COLUMN base_url;
+
+CREATE TABLE tool_hosts (
+  org    TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  host   TEXT NOT NULL CHECK (length(host) BETWEEN 1 AND 253),
+  tool   TEXT NOT NULL,
+  PRIMARY KEY (org, tenant, host),
+  FOREIGN KEY (org, tenant, tool) REFERENCES tools (org, tenant, name)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "initial schema", kInitialSchema},
     {2, "unknown callers and blocks", kUnknownCallers},
+    {3, "documents of tools", kToolDocuments},
 };
 
 }  // namespace

@@ -82,19 +82,24 @@ TEST_F(MigrationsTest, EveryTableButTheVersionIsKeyedByOrgAndTenant) {
     EXPECT_EQ(strict->Int(0), 1) << table;
     ++count;
   }
-  EXPECT_EQ(count, 11);
+  EXPECT_EQ(count, 12);
 }
 
 TEST_F(MigrationsTest, AFileOfTheFirstReleaseKeepsItsRows) {
   auto database = Open();
   ASSERT_TRUE(Migrate(*database, SqliteMigrations().first(1), 1));
-  ASSERT_TRUE(database->Script(
-      "INSERT INTO tenants (org, tenant, created_at) VALUES ('o', 't', 1);"
-      "INSERT INTO agents VALUES ('o', 't', 'finance', '{}', 'active', 1, 1, 1);"));
+  ASSERT_TRUE(
+      database->Script("INSERT INTO tenants (org, tenant, created_at) VALUES ('o', 't', 1);"
+                       "INSERT INTO agents VALUES ('o', 't', 'finance', '{}', 'active', 1, 1, 1);"
+                       "INSERT INTO tools VALUES ('o', 't', 'mail', 'http://h/x\"', 1, 1, 4);"));
   ASSERT_TRUE(Migrate(*database, SqliteMigrations(), 2));
   auto agent = database->Start("SELECT name FROM agents");
   ASSERT_TRUE(agent && *agent->Step());
   EXPECT_EQ(agent->Text(0), "finance");
+  auto tool = database->Start("SELECT document, revision FROM tools");
+  ASSERT_TRUE(tool && *tool->Step());
+  EXPECT_EQ(tool->Text(0), R"({"name":"mail","base_url":"http://h/x\""})");
+  EXPECT_EQ(tool->Int(1), 4);
   EXPECT_TRUE(database->Run("INSERT INTO blocks VALUES ('o', 't', 'source', '10.0.0.1', 1)"));
 }
 

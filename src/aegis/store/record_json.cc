@@ -51,7 +51,10 @@ std::string AgentJson(const Agent& agent) {
 }
 
 std::string ToolJson(const Tool& tool) {
-  return Dump({{"name", tool.name}, {"base_url", tool.base_url}, {"revision", tool.revision}});
+  json object = json::parse(tool.document, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) object = {{"name", tool.name}};
+  object["revision"] = tool.revision;
+  return Dump(object);
 }
 
 std::string PolicyJson(int64_t version, std::string_view bundle_sha256, std::string_view message) {

@@ -89,10 +89,16 @@ inline constexpr size_t kMaxBlocks = 5'000;
 
 struct Tool {
   std::string name;
-  std::string base_url;
+  std::string document;  // as aegis::tool::SpecJson writes it, the name in it
   int64_t created_at = 0;
   int64_t updated_at = 0;
   int64_t revision = 1;
+};
+
+struct NewTool {
+  std::string name;
+  std::string document;
+  std::vector<std::string> hosts;  // that the document claims
 };
 
 struct PolicySource {
@@ -226,13 +232,13 @@ class Repository {
   // In order of kind and value; `page.after` is a BlockKey.
   virtual Result<Page<Block>> ListBlocks(const TenantKey& tenant, const PageRequest& page) = 0;
 
-  // Errors: tool_exists.
-  virtual Result<Tool> AddTool(const TenantKey& tenant, const std::string& name,
-                               const std::string& base_url, const Operator& by) = 0;
-  // Errors: tool_not_found, revision_mismatch.
-  virtual Result<Tool> ChangeTool(const TenantKey& tenant, const std::string& name,
-                                  const std::string& base_url, std::optional<int64_t> if_revision,
-                                  const Operator& by) = 0;
+  // Errors: tool_exists, host_taken.
+  virtual Result<Tool> AddTool(const TenantKey& tenant, const NewTool& tool,
+                               const Operator& by) = 0;
+  // Puts the document in the place of the tool's. Errors: tool_not_found, revision_mismatch,
+  // host_taken.
+  virtual Result<Tool> ChangeTool(const TenantKey& tenant, const NewTool& tool,
+                                  std::optional<int64_t> if_revision, const Operator& by) = 0;
   // Errors: tool_not_found.
   virtual Result<Tool> GetTool(const TenantKey& tenant, const std::string& name) = 0;
   virtual Result<Page<Tool>> ListTools(const TenantKey& tenant, const PageRequest& page) = 0;

@@ -79,12 +79,31 @@ TEST_P(RepositoryTest, AgentsAreKeptAcrossReopening) {
   EXPECT_EQ(agent->revision, 1);
 }
 
+NewTool ToolAt(const std::string& name, const std::string& url,
+               std::vector<std::string> hosts = {}) {
+  return {name, R"({"name":")" + name + R"(","base_url":")" + url + "\"}", std::move(hosts)};
+}
+
+TEST_P(RepositoryTest, NoTwoToolsClaimAHost) {
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("a", "http://a", {"x.y", "z.y"}), by_));
+  EXPECT_EQ(ReasonOf(repository_->AddTool(tenant_, ToolAt("b", "http://b", {"w.y", "z.y"}), by_)),
+            "host_taken");
+  EXPECT_EQ(ReasonOf(repository_->GetTool(tenant_, "b")), "tool_not_found") << "rolled back";
+  ASSERT_TRUE(repository_->ChangeTool(tenant_, ToolAt("a", "http://a2", {"x.y"}), {}, by_));
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("b", "http://b", {"w.y", "z.y"}), by_));
+  EXPECT_EQ(ReasonOf(repository_->ChangeTool(tenant_, ToolAt("b", "http://c", {"x.y"}), {}, by_)),
+            "host_taken");
+  EXPECT_EQ(repository_->GetTool(tenant_, "b")->revision, 1);
+  ASSERT_TRUE(repository_->EnsureTenant(other_, by_));
+  EXPECT_TRUE(repository_->AddTool(other_, ToolAt("a", "http://a", {"x.y"}), by_));
+}
+
 TEST_P(RepositoryTest, NamesAreUniqueAndCaseSensitive) {
   ASSERT_TRUE(repository_->AddAgent(tenant_, "a", {}, by_));
   EXPECT_EQ(ReasonOf(repository_->AddAgent(tenant_, "a", {}, by_)), "agent_exists");
   EXPECT_TRUE(repository_->AddAgent(tenant_, "A", {}, by_));
-  ASSERT_TRUE(repository_->AddTool(tenant_, "t", "http://h", by_));
-  EXPECT_EQ(ReasonOf(repository_->AddTool(tenant_, "t", "http://h", by_)), "tool_exists");
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("t", "http://h"), by_));
+  EXPECT_EQ(ReasonOf(repository_->AddTool(tenant_, ToolAt("t", "http://h"), by_)), "tool_exists");
   EXPECT_EQ(ReasonOf(repository_->GetAgent(tenant_, "none")), "agent_not_found");
   EXPECT_EQ(ReasonOf(repository_->GetTool(tenant_, "none")), "tool_not_found");
 }
@@ -101,19 +120,19 @@ TEST_P(RepositoryTest, ChangesRaiseTheRevisionAndCheckIt) {
   EXPECT_EQ(same->revision, 2) << "nothing changed";
   EXPECT_EQ(ReasonOf(repository_->ChangeAgent(tenant_, "b", {}, by_)), "agent_not_found");
 
-  ASSERT_TRUE(repository_->AddTool(tenant_, "t", "http://one", by_));
-  EXPECT_EQ(ReasonOf(repository_->ChangeTool(tenant_, "t", "http://two", 7, by_)),
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("t", "http://one"), by_));
+  EXPECT_EQ(ReasonOf(repository_->ChangeTool(tenant_, ToolAt("t", "http://two"), 7, by_)),
             "revision_mismatch");
-  auto moved = repository_->ChangeTool(tenant_, "t", "http://two", 1, by_);
+  auto moved = repository_->ChangeTool(tenant_, ToolAt("t", "http://two"), 1, by_);
   ASSERT_TRUE(moved);
-  EXPECT_EQ(moved->base_url, "http://two");
+  EXPECT_EQ(moved->document, ToolAt("t", "http://two").document);
   EXPECT_EQ(repository_->GetTool(tenant_, "t")->revision, 2);
 }
 
 TEST_P(RepositoryTest, ListsComeInPagesInOrder) {
   for (const char* name : {"c", "a", "B", "d"}) {
     ASSERT_TRUE(repository_->AddAgent(tenant_, name, {}, by_));
-    ASSERT_TRUE(repository_->AddTool(tenant_, name, "http://h", by_));
+    ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt(name, "http://h"), by_));
   }
   auto first = repository_->ListAgents(tenant_, {"", 3});
   ASSERT_TRUE(first);
@@ -185,7 +204,7 @@ TEST_P(RepositoryTest, APublishThatFailsLeavesTheActiveOne) {
 TEST_P(RepositoryTest, SettingsHoldWhatGatewaysNeed) {
   ASSERT_TRUE(repository_->AddAgent(tenant_, "b", {{"k", "v"}}, by_));
   ASSERT_TRUE(repository_->AddAgent(tenant_, "a", {}, by_));
-  ASSERT_TRUE(repository_->AddTool(tenant_, "t", "http://h:1", by_));
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("t", "http://h:1"), by_));
   ASSERT_TRUE(repository_->RevokeToken(tenant_, {"jti-2", 5'000}, by_));
   ASSERT_TRUE(repository_->RevokeToken(tenant_, {"jti-1", 9'000}, by_));
   auto settings = repository_->ReadSettings(tenant_, 2'000);
@@ -265,8 +284,8 @@ TEST_P(RepositoryTest, EveryChangeIsLoggedWithWhoWhatBeforeAndAfter) {
   ASSERT_TRUE(repository_->AddAgent(tenant_, "a", {{"k", "v"}}, by_));
   ASSERT_TRUE(repository_->ChangeAgent(tenant_, "a", {AgentStatus::kSuspended, {}, {}},
                                        {"apikey:eve", "request-9", 2'000}));
-  ASSERT_TRUE(repository_->AddTool(tenant_, "t", "http://h", by_));
-  ASSERT_TRUE(repository_->ChangeTool(tenant_, "t", "http://i", {}, by_));
+  ASSERT_TRUE(repository_->AddTool(tenant_, ToolAt("t", "http://h"), by_));
+  ASSERT_TRUE(repository_->ChangeTool(tenant_, ToolAt("t", "http://i"), {}, by_));
   ASSERT_TRUE(Publish(1));
   ASSERT_TRUE(Publish(2));
   ASSERT_TRUE(repository_->RevokeToken(tenant_, {"j", 9'000}, by_));

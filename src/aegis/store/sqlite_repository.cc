@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view kAgentColumns =
     "SELECT name, labels, status, created_at, updated_at, revision FROM agents ";
 constexpr std::string_view kToolColumns =
-    "SELECT name, base_url, created_at, updated_at, revision FROM tools ";
+    "SELECT name, document, created_at, updated_at, revision FROM tools ";
 
 Result<Agent> ReadAgent(const Query& row) {
   Agent agent;
@@ -207,47 +207,68 @@ Result<Tool> SqliteRepository::FindTool(const TenantKey& tenant, const std::stri
   return ReadTool(query);
 }
 
-Result<Tool> SqliteRepository::AddTool(const TenantKey& tenant, const std::string& name,
-                                       const std::string& base_url, const Operator& by) {
+Status SqliteRepository::SetToolHosts(const TenantKey& tenant, const NewTool& tool) {
+  AEGIS_RETURN_IF_ERROR(
+      database_->Run("DELETE FROM tool_hosts WHERE org = ?1 AND tenant = ?2 AND tool = ?3",
+                     tenant.org, tenant.tenant, tool.name));
+  for (const std::string& host : tool.hosts) {
+    AEGIS_TRY(Query query, database_->Start("SELECT tool FROM tool_hosts"
+                                            " WHERE org = ?1 AND tenant = ?2 AND host = ?3",
+                                            tenant.org, tenant.tenant, host));
+    AEGIS_TRY(const bool taken, query.Step());
+    if (taken) {
+      return Fail(Code::kAlreadyExists, "host_taken",
+                  "the host '" + host + "' is that of the tool '" + query.Text(0) + "' already");
+    }
+    AEGIS_RETURN_IF_ERROR(
+        database_->Run("INSERT INTO tool_hosts (org, tenant, host, tool) VALUES (?1, ?2, ?3, ?4)",
+                       tenant.org, tenant.tenant, host, tool.name));
+  }
+  return Ok();
+}
+
+Result<Tool> SqliteRepository::AddTool(const TenantKey& tenant, const NewTool& tool,
+                                       const Operator& by) {
   const std::lock_guard lock(mutex_);
   AEGIS_RETURN_IF_ERROR(CheckTenant(tenant));
   AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
-  Tool tool{name, base_url, by.at, by.at, 1};
-  if (FindTool(tenant, name)) {
+  Tool added{tool.name, tool.document, by.at, by.at, 1};
+  if (FindTool(tenant, tool.name)) {
     return Fail(Code::kAlreadyExists, "tool_exists",
-                "a tool named '" + name + "' is already registered in this tenant");
+                "a tool named '" + tool.name + "' is already registered in this tenant");
   }
   AEGIS_RETURN_IF_ERROR(database_->Run(
-      "INSERT INTO tools (org, tenant, name, base_url, created_at, updated_at, revision)"
+      "INSERT INTO tools (org, tenant, name, document, created_at, updated_at, revision)"
       " VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1)",
-      tenant.org, tenant.tenant, name, base_url, by.at));
+      tenant.org, tenant.tenant, tool.name, tool.document, by.at));
+  AEGIS_RETURN_IF_ERROR(SetToolHosts(tenant, tool));
   AEGIS_RETURN_IF_ERROR(TouchSettings(tenant, false));
-  AEGIS_RETURN_IF_ERROR(Log(tenant, "tool.add", "tool/" + name, "", ToolJson(tool), by));
+  AEGIS_RETURN_IF_ERROR(Log(tenant, "tool.add", "tool/" + tool.name, "", ToolJson(added), by));
   AEGIS_RETURN_IF_ERROR(transaction.Commit());
-  return tool;
+  return added;
 }
 
-Result<Tool> SqliteRepository::ChangeTool(const TenantKey& tenant, const std::string& name,
-                                          const std::string& base_url,
+Result<Tool> SqliteRepository::ChangeTool(const TenantKey& tenant, const NewTool& tool,
                                           std::optional<int64_t> if_revision, const Operator& by) {
   const std::lock_guard lock(mutex_);
   AEGIS_TRY(Transaction transaction, Transaction::Begin(*database_));
-  AEGIS_TRY(Tool before, FindTool(tenant, name));
+  AEGIS_TRY(Tool before, FindTool(tenant, tool.name));
   if (if_revision && *if_revision != before.revision) {
-    return Fail(RevisionMismatch("tool '" + name + "'", *if_revision, before.revision));
+    return Fail(RevisionMismatch("tool '" + tool.name + "'", *if_revision, before.revision));
   }
-  if (before.base_url == base_url) return before;
+  if (before.document == tool.document) return before;
   Tool after = before;
-  after.base_url = base_url;
+  after.document = tool.document;
   after.updated_at = by.at;
   ++after.revision;
   AEGIS_RETURN_IF_ERROR(
-      database_->Run("UPDATE tools SET base_url = ?4, updated_at = ?5, revision = ?6"
+      database_->Run("UPDATE tools SET document = ?4, updated_at = ?5, revision = ?6"
                      " WHERE org = ?1 AND tenant = ?2 AND name = ?3",
-                     tenant.org, tenant.tenant, name, base_url, by.at, after.revision));
+                     tenant.org, tenant.tenant, tool.name, tool.document, by.at, after.revision));
+  AEGIS_RETURN_IF_ERROR(SetToolHosts(tenant, tool));
   AEGIS_RETURN_IF_ERROR(TouchSettings(tenant, false));
   AEGIS_RETURN_IF_ERROR(
-      Log(tenant, "tool.change", "tool/" + name, ToolJson(before), ToolJson(after), by));
+      Log(tenant, "tool.change", "tool/" + tool.name, ToolJson(before), ToolJson(after), by));
   AEGIS_RETURN_IF_ERROR(transaction.Commit());
   return after;
 }

@@ -42,11 +42,9 @@ class SqliteRepository final : public Repository {
                      const Operator& by) override;
   Result<Page<Block>> ListBlocks(const TenantKey& tenant, const PageRequest& page) override;
 
-  Result<Tool> AddTool(const TenantKey& tenant, const std::string& name,
-                       const std::string& base_url, const Operator& by) override;
-  Result<Tool> ChangeTool(const TenantKey& tenant, const std::string& name,
-                          const std::string& base_url, std::optional<int64_t> if_revision,
-                          const Operator& by) override;
+  Result<Tool> AddTool(const TenantKey& tenant, const NewTool& tool, const Operator& by) override;
+  Result<Tool> ChangeTool(const TenantKey& tenant, const NewTool& tool,
+                          std::optional<int64_t> if_revision, const Operator& by) override;
   Result<Tool> GetTool(const TenantKey& tenant, const std::string& name) override;
   Result<Page<Tool>> ListTools(const TenantKey& tenant, const PageRequest& page) override;
 
@@ -85,6 +83,8 @@ class SqliteRepository final : public Repository {
                             const std::map<std::string, std::string>& labels,
                             std::string_view action, const Operator& by);
   Result<Tool> FindTool(const TenantKey& tenant, const std::string& name);
+  // In the place of those that the tool had. Errors: host_taken.
+  Status SetToolHosts(const TenantKey& tenant, const NewTool& tool);
   Result<bool> IsBlocked(const TenantKey& tenant, BlockKind kind, std::string_view value);
   // Whether it is one that the list leaves out.
   Result<bool> IsDecidedUpon(const TenantKey& tenant, const UnknownCaller& caller);
