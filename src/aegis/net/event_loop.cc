@@ -1,165 +1,112 @@
 #include "aegis/net/event_loop.h"
 
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <array>
+#include <cerrno>
 #include <chrono>
-#include <new>
 
 #include "aegis/base/result.h"
 
 namespace aegis::net {
-
-namespace asio = boost::asio;
-
 namespace {
 
-using Descriptor = asio::posix::basic_stream_descriptor<asio::io_context::executor_type>;
+constexpr uint32_t kReadable = EPOLLIN | EPOLLERR | EPOLLHUP;
+constexpr uint32_t kWritable = EPOLLOUT | EPOLLERR | EPOLLHUP;
+constexpr size_t kEventsAtOnce = 256;
 
-// Room for one pending Asio operation, so that a wait allocates nothing.
-struct HandlerMemory {
-  static constexpr size_t kBytes = 160;
-  alignas(std::max_align_t) std::byte bytes[kBytes];
-  bool used = false;
-};
-
-template <typename T>
-class HandlerAllocator {
- public:
-  using value_type = T;
-  explicit HandlerAllocator(HandlerMemory* memory) : memory_(memory) {}
-  template <typename U>
-  HandlerAllocator(const HandlerAllocator<U>& other) : memory_(other.memory()) {}
-
-  T* allocate(size_t count) {
-    const size_t bytes = count * sizeof(T);
-    if (!memory_->used && bytes <= HandlerMemory::kBytes) {
-      memory_->used = true;
-      return reinterpret_cast<T*>(memory_->bytes);
-    }
-    return static_cast<T*>(::operator new(bytes));
-  }
-  void deallocate(T* pointer, size_t) {
-    if (reinterpret_cast<std::byte*>(pointer) == memory_->bytes) {
-      memory_->used = false;
-    } else {
-      ::operator delete(pointer);
-    }
-  }
-  HandlerMemory* memory() const { return memory_; }
-  friend bool operator==(const HandlerAllocator& a, const HandlerAllocator& b) {
-    return a.memory_ == b.memory_;
-  }
-
- private:
-  HandlerMemory* memory_;
-};
+int64_t NowMs() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 }  // namespace
-
-struct EventLoop::Impl {
-  asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>,
-                             asio::io_context::executor_type>
-      tick_timer{context};
-  HandlerMemory deferred_memory;
-  // Free list of watch states; they are recycled because connections come and go.
-  std::vector<Watch::State*> free_states;
-};
 
 struct Watch::State {
-  explicit State(EventLoop& owner) : loop(&owner), descriptor(owner.impl().context) {}
-
   EventLoop* loop;
-  Descriptor descriptor;
   Listener* listener = nullptr;
+  int fd = -1;
+  uint32_t interest = 0;    // what the kernel was told to look for
+  bool registered = false;  // with the kernel
   bool read_armed = false;
   bool write_armed = false;
-  bool closed = false;
-  HandlerMemory read_memory;
-  HandlerMemory write_memory;
 
-  // A closed state may go back only when no handler refers to it any more.
-  void ReleaseIfIdle() {
-    if (!closed || read_armed || write_armed) return;
-    loop->impl().free_states.push_back(this);
+  // What the kernel reports beyond the armed waits is switched off only when it comes, and stays
+  // switched on otherwise: so most waits need no system call.
+  void Look(uint32_t events) {
+    if (registered && (interest & events) == events) return;
+    Tell(interest | events);
   }
-};
-
-namespace {
-
-template <bool kRead>
-struct WaitHandler {
-  Watch::State* state;
-
-  using allocator_type = HandlerAllocator<std::byte>;
-  allocator_type get_allocator() const {
-    return allocator_type(kRead ? &state->read_memory : &state->write_memory);
+  bool Tell(uint32_t events) {
+    epoll_event event{.events = events, .data = {.ptr = this}};
+    const int operation = registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (::epoll_ctl(loop->epoll_.get(), operation, fd, &event) != 0) return false;
+    registered = true;
+    interest = events;
+    return true;
   }
-  void operator()(const boost::system::error_code&) const {
-    (kRead ? state->read_armed : state->write_armed) = false;
-    if (state->closed) {
-      state->ReleaseIfIdle();
-    } else if (kRead) {
-      state->listener->OnReadable();
-    } else {
-      state->listener->OnWritable();
+  void Forget() {
+    if (!registered) return;
+    ::epoll_ctl(loop->epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    registered = false;
+    interest = 0;
+  }
+
+  void Dispatch(uint32_t events) {
+    const uint32_t wanted =
+        (read_armed ? uint32_t{EPOLLIN} : 0) | (write_armed ? uint32_t{EPOLLOUT} : 0);
+    if (wanted == 0 && (events & (EPOLLERR | EPOLLHUP)) != 0) {
+      // These are reported whether one looks for them or not.
+      return Forget();
+    }
+    if ((events & interest & ~wanted) != 0) Tell(wanted);
+    if (write_armed && (events & kWritable) != 0) {
+      write_armed = false;
+      listener->OnWritable();
+      if (listener == nullptr) return;  // closed
+      // A socket that takes bytes says so all the time.
+      if (!write_armed && (interest & EPOLLOUT) != 0) Tell(interest & ~uint32_t{EPOLLOUT});
+    }
+    if (read_armed && (events & kReadable) != 0) {
+      read_armed = false;
+      listener->OnReadable();
     }
   }
 };
-
-struct DeferredHandler {
-  EventLoop* loop;
-  HandlerMemory* memory;
-  void (*run)(EventLoop* loop);
-
-  using allocator_type = HandlerAllocator<std::byte>;
-  allocator_type get_allocator() const { return allocator_type(memory); }
-  void operator()() const { run(loop); }
-};
-
-}  // namespace
 
 bool Watch::Open(EventLoop& loop, FileDescriptor fd, Listener* listener) {
   Close();
-  auto& free_states = loop.impl().free_states;
   State* state = nullptr;
-  if (free_states.empty()) {
-    state = new State(loop);
+  if (loop.free_states_.empty()) {
+    state = new State{.loop = &loop};
   } else {
-    state = free_states.back();
-    free_states.pop_back();
+    state = loop.free_states_.back();
+    loop.free_states_.pop_back();
   }
-  boost::system::error_code error;
-  const int raw = fd.get();
-  static_cast<void>(state->descriptor.assign(raw, error));  // what it returns is `error`
-  if (error) {
-    free_states.push_back(state);
+  state->fd = fd.get();
+  // Most are read first.
+  if (!state->Tell(EPOLLIN)) {
+    loop.free_states_.push_back(state);
     return false;
   }
-  fd.Release();
   state->listener = listener;
-  state->closed = false;
   state_ = state;
-  fd_ = raw;
+  fd_ = fd.Release();
   return true;
 }
 
 void Watch::WaitReadable() {
   if (state_->read_armed) return;
   state_->read_armed = true;
-  state_->descriptor.async_wait(Descriptor::wait_read, WaitHandler<true>{state_});
+  state_->Look(EPOLLIN);
 }
 
 void Watch::WaitWritable() {
   if (state_->write_armed) return;
   state_->write_armed = true;
-  state_->descriptor.async_wait(Descriptor::wait_write, WaitHandler<false>{state_});
+  state_->Look(EPOLLOUT);
 }
 
 bool Watch::waits_readable() const { return state_ && state_->read_armed; }
@@ -168,11 +115,14 @@ bool Watch::waits_writable() const { return state_ && state_->write_armed; }
 void Watch::Close() {
   if (!state_) return;
   State* state = std::exchange(state_, nullptr);
-  fd_ = -1;
-  boost::system::error_code ignored;
-  static_cast<void>(state->descriptor.close(ignored));
-  state->closed = true;
-  state->ReleaseIfIdle();
+  // Before the descriptor is closed: if another process has it too, the kernel would report it
+  // still.
+  state->Forget();
+  ::close(std::exchange(fd_, -1));
+  EventLoop& loop = *state->loop;
+  *state = State{.loop = &loop};
+  // Events that were reported together with the current one may be of this state.
+  (loop.dispatching_ ? loop.closed_states_ : loop.free_states_).push_back(state);
 }
 
 void Timer::Arm(EventLoop& loop, int64_t delay_ms) {
@@ -206,9 +156,6 @@ void Deferred::Schedule(EventLoop& loop) {
   if (next_) next_->link_ = &next_;
   link_ = &loop.deferred_;
   loop.deferred_ = this;
-  if (std::exchange(loop.deferred_posted_, true)) return;
-  asio::post(loop.impl().context, DeferredHandler{&loop, &loop.impl().deferred_memory,
-                                                  [](EventLoop* owner) { owner->RunDeferred(); }});
 }
 
 void Deferred::Cancel() {
@@ -242,27 +189,47 @@ void Waker::OnReadable() {
 }
 
 EventLoop::EventLoop()
-    : impl_(std::make_unique<Impl>()), wheel_(std::make_unique<Timer*[]>(kWheelSlots)) {
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wheel_(std::make_unique<Timer*[]>(kWheelSlots)) {
+  AEGIS_CHECK(epoll_);
   last_tick_ = NowTick();
   waker_ = std::make_unique<Waker>(*this, &EventLoop::RunPosted, this);
 }
 
 EventLoop::~EventLoop() {
   waker_.reset();
-  impl_->tick_timer.cancel();
-  // Lets the handlers of closed watches run, which puts their states into the free list.
-  impl_->context.restart();
-  impl_->context.poll();
-  for (Watch::State* state : impl_->free_states) delete state;
+  for (Watch::State* state : free_states_) delete state;
 }
 
 void EventLoop::Run() {
-  impl_->context.restart();
-  impl_->context.run();
+  stopped_ = false;
+  std::array<epoll_event, kEventsAtOnce> events;
+  while (!stopped_) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAtOnce, WaitMs());
+    AEGIS_CHECK(count >= 0 || errno == EINTR);
+    dispatching_ = true;
+    // What is left when it stops is reported again by the next Run.
+    for (int i = 0; i < count && !stopped_; ++i) {
+      auto* state = static_cast<Watch::State*>(events[static_cast<size_t>(i)].data.ptr);
+      state->Dispatch(events[static_cast<size_t>(i)].events);
+    }
+    dispatching_ = false;
+    free_states_.insert(free_states_.end(), closed_states_.begin(), closed_states_.end());
+    closed_states_.clear();
+    if (stopped_) return;
+    RunDeferred();
+    if (timers_ > 0) Tick();
+  }
+}
+
+// How long there is nothing to do but for events.
+int EventLoop::WaitMs() const {
+  if (deferred_ != nullptr) return 0;
+  if (timers_ == 0) return -1;
+  return static_cast<int>(std::max<int64_t>(0, (last_tick_ + 1) * kTickMs - NowMs()));
 }
 
 void EventLoop::Stop() {
-  Post([this] { impl_->context.stop(); });
+  Post([this] { stopped_ = true; });
 }
 
 void EventLoop::Post(std::function<void()> task) {
@@ -284,7 +251,6 @@ void EventLoop::RunPosted(void* self) {
 }
 
 void EventLoop::RunDeferred() {
-  deferred_posted_ = false;
   // Taken out whole: what a callback schedules waits for the next turn.
   Deferred* list = std::exchange(deferred_, nullptr);
   if (list) list->link_ = &list;
@@ -295,13 +261,11 @@ void EventLoop::RunDeferred() {
   }
 }
 
-int64_t EventLoop::NowTick() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count() / kTickMs;
-}
+int64_t EventLoop::NowTick() { return NowMs() / kTickMs; }
 
 void EventLoop::Insert(Timer* timer, int64_t tick) {
-  if (!ticking_) StartTicking();
+  // The wheel stood still while it was empty.
+  if (timers_ == 0) last_tick_ = NowTick();
   // Not in a slot that this round has visited already.
   tick = std::max(tick, last_tick_ + 1);
   timer->wheel_tick_ = tick;
@@ -311,19 +275,6 @@ void EventLoop::Insert(Timer* timer, int64_t tick) {
   timer->link_ = head;
   *head = timer;
   ++timers_;
-}
-
-void EventLoop::StartTicking() {
-  ticking_ = true;
-  last_tick_ = NowTick();
-  ScheduleTick();
-}
-
-void EventLoop::ScheduleTick() {
-  impl_->tick_timer.expires_after(std::chrono::milliseconds(kTickMs));
-  impl_->tick_timer.async_wait([this](const boost::system::error_code& error) {
-    if (!error) Tick();
-  });
 }
 
 void EventLoop::Tick() {
@@ -350,11 +301,6 @@ void EventLoop::Tick() {
         timer->callback_(timer->context_);
       }
     }
-  }
-  if (timers_ == 0) {
-    ticking_ = false;
-  } else {
-    ScheduleTick();
   }
 }
 

@@ -1,8 +1,8 @@
 // One event loop for one thread: readiness of descriptors, timers, and messages from other threads.
 //
-// The poller behind it is Boost.Asio's (an io_context without locks); it is hidden in event_loop.cc
-// so that nothing else compiles Asio. Callbacks are objects with virtual methods or plain function
-// pointers: nothing is allocated per wait once warm.
+// It is epoll(7)'s, level-triggered. A descriptor stays registered for what was waited for last, so
+// that waiting for the same once more is no system call. Callbacks are objects with virtual methods
+// or plain function pointers: nothing is allocated per wait once warm.
 //
 // Threading: an EventLoop and all that is attached to it belong to the thread that calls Run (or to
 // the thread that builds and destroys them while Run is not running); Post, Stop and Waker::Wake
@@ -144,10 +144,8 @@ class EventLoop {
   // allocates. Tasks that were not run when the loop is destroyed are dropped.
   void Post(std::function<void()> task);
 
-  struct Impl;
-  Impl& impl() { return *impl_; }
-
  private:
+  friend class Watch;
   friend class Timer;
   friend class Deferred;
   static constexpr int64_t kTickMs = 50;
@@ -157,17 +155,18 @@ class EventLoop {
   void RunDeferred();
   void Insert(Timer* timer, int64_t tick);
   void Tick();
-  void StartTicking();
-  void ScheduleTick();
+  int WaitMs() const;
   static int64_t NowTick();
 
-  std::unique_ptr<Impl> impl_;
+  FileDescriptor epoll_;
+  // Of watches; they are recycled because connections come and go.
+  std::vector<Watch::State*> free_states_, closed_states_;
+  bool dispatching_ = false;  // events that were reported together
+  bool stopped_ = false;
   std::unique_ptr<Timer*[]> wheel_;
-  size_t timers_ = 0;      // in the wheel
-  int64_t last_tick_ = 0;  // slots up to this one were visited
-  bool ticking_ = false;
+  size_t timers_ = 0;             // in the wheel
+  int64_t last_tick_ = 0;         // slots up to this one were visited
   Deferred* deferred_ = nullptr;  // newest first
-  bool deferred_posted_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
   std::unique_ptr<Waker> waker_;
