@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "aegis/app/tool_config.h"
 #include "aegis/base/file.h"
 #include "aegis/base/text.h"
 #include "aegis/crypto/digest.h"
@@ -36,10 +37,6 @@ std::string CheckUrl(std::string_view text) {
   if (text.find('@') != std::string_view::npos) return "must not hold credentials";
   if (text.find_first_of("?#") != std::string_view::npos) return "must not have a query";
   return {};
-}
-std::string CheckReference(std::string_view text) {
-  // Not quoted in the message: it may be the secret itself.
-  return IsReference(text) ? "" : "is not a reference: write env:NAME or file:PATH";
 }
 std::string CheckKeyText(std::string_view text) {
   if (IsReference(text) || text.starts_with("-----BEGIN PUBLIC KEY-----")) return {};
@@ -222,6 +219,11 @@ constexpr Key kConfigKeys[] = {
     {"envoy", &kEnvoy, "The door for Envoys: external authorization and processing by gRPC."},
     {"ext_proc", &kExtProc, "What external processing does to calls and answers."},
     {"plugins", &kPlugins, "What OPA has as plugins."},
+    {"certificate_authorities", &kCertificateAuthorities,
+     "Files with PEM certificates that tools may be trusted by, by the name that tools use."},
+    {"client_certificates", &kClientCertificates,
+     "Certificates that the gateway may show to tools, by the name that tools use."},
+    {"secrets", &kSecrets, "Credentials of tools, by the name that tools use."},
 };
 constexpr Type kConfig = {.shape = Shape::kMap,
                           .expected = "a map of settings",
@@ -305,6 +307,7 @@ class Reader {
       const Node* redact = processing->Find("redact");
       config.redaction = {TextsOf(redact, "request"), TextsOf(redact, "response")};
     }
+    config.tool_resources = ReadToolResources(root, reporter_);
     return config;
   }
 
@@ -377,7 +380,7 @@ class Reader {
     const Node* bearer = credentials == nullptr ? nullptr : credentials->Find("bearer");
     if (bearer == nullptr) return;
     const Node& token = *bearer->Find("token");
-    if (const std::string problem = CheckReference(token.text); !problem.empty()) {
+    if (const std::string problem = CheckSecretReference(token.text); !problem.empty()) {
       return reporter_.Error(token.offset, "'token' " + problem);
     }
     source.bearer_token = [reference = token.text] { return ResolveSecret(reference); };
@@ -493,6 +496,10 @@ class ConfigSink final : public policy::DocumentSink {
 };
 
 }  // namespace
+
+std::string CheckSecretReference(std::string_view text) {
+  return IsReference(text) ? "" : "is not a reference: write env:NAME or file:PATH";
+}
 
 Result<std::string> ResolveSecret(const std::string& reference) {
   if (!IsReference(reference)) {

@@ -10,6 +10,7 @@
 #include "aegis/base/result.h"
 #include "aegis/gateway/bundle_source.h"
 #include "aegis/gateway/options.h"
+#include "aegis/gateway/tool_directory.h"
 #include "aegis/policy/diagnostic.h"
 
 namespace aegis::app {
@@ -23,6 +24,7 @@ struct Config {
   gateway::Limits limits;  // as far as the file says them
   // Likewise, as they would ask opa-envoy-plugin.
   gateway::OpaEnvoyOptions opa_envoy;
+  gateway::ToolResources tool_resources;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at
@@ -32,6 +34,10 @@ Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
 
 // The JSON Schema of aegis.yaml (draft-07), indented, with a line feed at the end.
 std::string ConfigJsonSchema();
+
+// What is wrong with a reference to a secret, as the end of a sentence; empty: nothing. It does not
+// quote the text, which may be the secret itself.
+std::string CheckSecretReference(std::string_view text);
 
 // What a reference to a secret names: "env:NAME" is the environment variable's value, "file:PATH"
 // the file's content without a final line feed. Errors: secret_reference (neither form),

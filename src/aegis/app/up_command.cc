@@ -165,6 +165,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                   .token_audience = std::string(control::kTokenAudience),
                                   .bundle_keys = std::move(bundle_keys),
                                   .bundle_source = std::move(config.bundle_source),
+                                  .tool_resources = std::move(config.tool_resources),
                                   .cache_folder = running.folder->bundles_path(),
                                   .logger = &logger,
                                   .metrics = running.metrics.get()},

@@ -151,6 +151,7 @@ void Render(const OutcomeRecord& record, PendingRecord& out) {
   Members members(out);
   members.Text("action", record.action);
   members.Text("agent", record.agent);
+  if (record.attempts > 1) members.Number("attempts", static_cast<uint64_t>(record.attempts));
   members.Text("decision_id", record.decision_id);
   members.Duration("duration_us", record.duration_us);
   members.Text("error", record.error, kMaxTextBytes);

@@ -70,6 +70,7 @@ struct OutcomeRecord {
   uint64_t request_bytes = 0;   // bodies
   uint64_t response_bytes = 0;
   bool rewritten = false;   // the agent got another answer than the tool gave (redaction)
+  int attempts = 1;         // how often the tool was asked; left out when once
   int64_t duration_us = 0;  // from the request's arrival to the last byte
 };
 

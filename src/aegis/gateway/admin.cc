@@ -159,7 +159,7 @@ std::string AdminServer::ConfigDocument() const {
       AppendJsonText(key, name);
       ObjectWriter entry(tools.Key(std::string_view(key).substr(1, key.size() - 2)));
       entry.Text("base_url", tool.base_url);
-      if (!tool.problem.empty()) entry.Text("problem", tool.problem);
+      if (tool.problem.status != 0) entry.Text("problem", tool.problem.message);
       entry.Close();
     }
     tools.Close();

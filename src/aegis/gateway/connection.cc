@@ -40,6 +40,7 @@ Connection::Connection(Worker& worker)
       input_(worker.buffers()),
       collected_(worker.buffers()),
       leftover_(worker.buffers()),
+      tunnel_end_(watch_),
       exchange_(worker, *this) {}
 
 void Connection::Start(FileDescriptor socket, const net::SocketAddress& peer) {
@@ -397,7 +398,7 @@ void Connection::StartAnswer(const AnswerHead& head) {
   const bool understands_chunks = parser_.head().minor_version >= 1;
   chunked_ = unknown_length && understands_chunks;
   // Also when the request's body was not read to its end: what follows is no request.
-  close_after_ = (unknown_length && !chunked_) || !may_keep_alive();
+  close_after_ = head.switches || (unknown_length && !chunked_) || !may_keep_alive();
 
   std::string& out = answer_;
   out.assign("HTTP/1.1 ");
@@ -416,7 +417,11 @@ void Connection::StartAnswer(const AnswerHead& head) {
   }
   if (chunked_) out.append("transfer-encoding: chunked\r\n");
   AppendLines(head.own, out);
-  AppendConnectionField(out);
+  if (head.switches) {
+    out.append("connection: Upgrade\r\nupgrade: websocket\r\n");
+  } else {
+    AppendConnectionField(out);
+  }
   out.append(kCrlf);
   out_.Clear();
   out_.Add(out);
@@ -450,6 +455,11 @@ Downstream::Flow Connection::FlushAnswer() {
       break;
   }
   return Flow::kGone;
+}
+
+TunnelEnd* Connection::Switch(std::string_view* received) {
+  *received = input_.view().substr(body_at_);
+  return &tunnel_end_;
 }
 
 void Connection::FinishAnswer() {

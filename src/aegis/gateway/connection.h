@@ -26,6 +26,7 @@
 #include "aegis/gateway/graveyard.h"
 #include "aegis/gateway/outbox.h"
 #include "aegis/gateway/params.h"
+#include "aegis/gateway/tunnel.h"
 #include "aegis/net/event_loop.h"
 #include "aegis/net/http1_parser.h"
 #include "aegis/net/tcp.h"
@@ -43,6 +44,8 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   void Drain();
   void Close();
   bool closed() const { return state_ == State::kClosed; }
+  // The worker has a new state, in which the call at hand may not go on.
+  void OnNewState() { exchange_.OnNewState(); }
 
   // Downstream
   const net::RequestHead& head() const override { return parser_.head(); }
@@ -56,6 +59,7 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   void EndAnswer() override;
   Flow FlushAnswer() override;
   void AwaitWritable() override { watch_.WaitWritable(); }
+  TunnelEnd* Switch(std::string_view* received) override;
   void FinishAnswer() override;
   void Abort() override;
 
@@ -119,6 +123,7 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   size_t pieces_ = 0;     // of the answer's body in out_
   std::array<std::array<char, 20>, kMaxPieces> chunk_heads_;
   size_t lingered_ = 0;
+  SocketEnd tunnel_end_;
 
   Exchange exchange_;
 };

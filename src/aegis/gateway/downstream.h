@@ -12,6 +12,7 @@
 
 #include "aegis/gateway/own_answer.h"
 #include "aegis/gateway/params.h"
+#include "aegis/gateway/tunnel.h"
 #include "aegis/net/http1_parser.h"
 
 namespace aegis::gateway {
@@ -56,6 +57,7 @@ class Downstream {
     net::BodyKind body = net::BodyKind::kNone;  // as the tool framed it
     bool has_length = false;                    // also of answers without a body (HEAD)
     uint64_t length = 0;
+    bool switches = false;  // to the WebSocket protocol (101); Switch follows
   };
   // Before FlushAnswer at most one head, kMaxPieces pieces and one end may be put in a row; their
   // bytes must stay until it says kSent.
@@ -72,6 +74,14 @@ class Downstream {
   virtual Flow FlushAnswer() = 0;
   // Exchange::OnClientWritable follows.
   virtual void AwaitWritable() = 0;
+  // After the head of a 101 was sent: from here on the connection's bytes are a tunnel's, and
+  // Exchange::OnClientReadable and OnClientWritable tell of its events. `*received` came behind the
+  // request already; valid until the next call. nullptr: this protocol cannot; it does not let an
+  // Upgrade through.
+  virtual TunnelEnd* Switch(std::string_view* received) {
+    *received = {};
+    return nullptr;
+  }
   // The exchange is over, and its answer was sent to its end.
   virtual void FinishAnswer() = 0;
   // Cuts the answer so that the agent sees that it is not whole.

@@ -1,5 +1,6 @@
 #include "aegis/gateway/exchange.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "aegis/base/ids.h"
@@ -23,12 +24,17 @@ void AppendNumber(std::string& out, uint64_t number) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
+bool IsCredential(const Tool& tool, std::string_view name) {
+  return std::any_of(tool.credentials.begin(), tool.credentials.end(),
+                     [&](const ToolCredential& one) { return one.header == name; });
+}
+
 }  // namespace
 
 Exchange::Exchange(Worker& worker, Downstream& downstream)
     : worker_(worker),
       downstream_(downstream),
-      relay_(*this, downstream, worker.loop(), worker.limits(), worker.metrics()) {}
+      relay_(*this, downstream, worker.loop(), worker.metrics()) {}
 
 Exchange::~Exchange() { StopWaiting(); }
 
@@ -74,6 +80,11 @@ void Exchange::OnHead() {
   }
   if (refusal.status != 0) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+  }
+  // Envoy passes its calls on itself.
+  websocket_ = route_.door == Door::kProxy ? ReadWebSocketRequest(head) : WebSocketRequest();
+  if (!websocket_.error.empty()) {
+    return AnswerProblem(400, "bad_websocket", websocket_.error, true);
   }
   if (is_tool_call() && (!caller_.agent || caller_.agent->suspended)) {
     // Refused whatever it wants: the body is not worth receiving.
@@ -198,9 +209,10 @@ void Exchange::Forward() {
     Settle(404, "tool_unknown");
     return AnswerProblem(404, "tool_unknown", "no tool of this name is registered");
   }
-  if (!found->second.problem.empty()) {
-    Settle(502, "upstream_unreachable");
-    return AnswerProblem(502, "upstream_unreachable", "the tool's address cannot be resolved");
+  const ToolProblem& problem = found->second.problem;
+  if (problem.status != 0) {
+    Settle(problem.status, problem.reason);
+    return AnswerProblem(problem.status, problem.reason, problem.detail);
   }
   const bool streams = !body_complete_;
   const bool chunked = streams && head.body == BodyKind::kChunked;
@@ -208,12 +220,13 @@ void Exchange::Forward() {
                     head.body != BodyKind::kNone && !chunked);
   state_ = State::kForwarding;
   Relay::Request request;
-  request.pool = worker_.PoolFor(found->second);
+  request.pool = worker_.PoolFor(found->first, found->second);
   request.method = head.method;
   request.head = upstream_head_;
   request.body = body_;
   request.streams = streams;
   request.chunked = chunked;
+  request.websocket_key = websocket_.key;
   request.own_headers = decision_headers_.items();
   relay_.Start(request);
 }
@@ -246,6 +259,7 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
         break;
     }
     if (field.nominated || StaysBehind(field, credential_in_authorization_)) continue;
+    if (!tool.credentials.empty() && IsCredential(tool, field.name)) continue;
     out.append(field.name).append(": ").append(field.value).append(kCrlf);
   }
   const telemetry::TraceContext span = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);
@@ -257,6 +271,10 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
     AppendNumber(out, length);
     out.append(kCrlf);
   }
+  for (const ToolCredential& credential : tool.credentials) {
+    out.append(credential.header).append(": ").append(credential.value).append(kCrlf);
+  }
+  if (websocket_.asks) out.append("connection: Upgrade\r\nupgrade: websocket\r\n");
   out.append(kCrlf);
 }
 
@@ -268,13 +286,23 @@ void Exchange::OnRelayDone() {
 
 void Exchange::OnRelayFailed(int status, std::string_view reason, std::string_view detail) {
   Settle(status, reason);
-  AnswerProblem(status, reason, detail);
+  own_.SetProblem(status, reason, detail, &ticket_);
+  if (status == 503) own_.SetRetryAfter(relay_.retry_after_seconds());
+  SendOwn(false);
 }
 
 void Exchange::OnRelayAborted(std::string_view reason) {
   Settle(relay_.status(), reason);
   End();
   downstream_.Abort();
+}
+
+void Exchange::OnNewState() {
+  if (state_ != State::kForwarding) return;
+  const StringMap<Agent>& agents = worker_.pipeline().state()->agents;
+  const auto agent = agents.find(ticket_.agent);
+  if (agent != agents.end() && !agent->second.suspended) return;
+  relay_.Stop(403, "agent_suspended", "the agent was suspended while its call was running");
 }
 
 void Exchange::OnClientGone() {
@@ -296,6 +324,7 @@ void Exchange::Settle(int status, std::string_view error) {
   if (state_ == State::kForwarding) {
     figures.request_bytes = relay_.request_bytes();
     figures.response_bytes = relay_.response_bytes();
+    figures.attempts = relay_.attempts();
   }
   worker_.pipeline().RecordOutcome(ticket_, ticket_.id.text(), figures);
 }

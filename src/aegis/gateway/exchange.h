@@ -20,6 +20,7 @@
 #include "aegis/gateway/pipeline.h"
 #include "aegis/gateway/relay.h"
 #include "aegis/gateway/route.h"
+#include "aegis/gateway/websocket.h"
 
 namespace aegis::gateway {
 
@@ -39,6 +40,9 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void OnClientWritable() { relay_.OnClientWritable(); }
   bool wants_client_input() const { return relay_.wants_client_input(); }
   bool forwarding() const { return state_ == State::kForwarding; }
+  // There is a new state of the tenant: an agent that may not call any more is cut off from the
+  // call at hand.
+  void OnNewState();
   // The agent is gone, or is about to be cut off.
   void OnClientGone();
   // An answer that was given as a whole (Downstream::Send) is sent.
@@ -100,6 +104,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   bool credential_in_authorization_ = true;
   RecordSlot* pending_ = nullptr;
   Route route_;
+  WebSocketRequest websocket_;
   std::string action_storage_;
   Caller caller_;
   Ticket ticket_;

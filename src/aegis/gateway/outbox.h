@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
+#include <span>
 #include <string_view>
 
 namespace aegis::gateway {
@@ -42,16 +45,36 @@ class Outbox {
         if (errno == EINTR) continue;
         return errno == EAGAIN || errno == EWOULDBLOCK ? Result::kBlocked : Result::kFailed;
       }
-      size_t left = static_cast<size_t>(result);
-      sent_ += left;
-      while (first_ < last_ && left >= slots_[first_].iov_len) left -= slots_[first_++].iov_len;
-      if (first_ < last_) {
-        slots_[first_].iov_base = static_cast<char*>(slots_[first_].iov_base) + left;
-        slots_[first_].iov_len -= left;
-      }
+      Advance(static_cast<size_t>(result));
     }
-    first_ = last_ = 0;
     return Result::kSent;
+  }
+
+  // What goes next, in one piece, for streams that take no gather list: the first slot where it
+  // stands when it is large or alone, else as many as fit into `room`.
+  std::string_view Gather(std::span<char> room) const {
+    const iovec& first = slots_[first_];
+    if (last_ - first_ == 1 || first.iov_len >= room.size()) {
+      return {static_cast<const char*>(first.iov_base), first.iov_len};
+    }
+    size_t size = 0;
+    for (size_t i = first_; i < last_ && size < room.size(); ++i) {
+      const size_t part = std::min(slots_[i].iov_len, room.size() - size);
+      std::memcpy(&room[size], slots_[i].iov_base, part);
+      size += part;
+    }
+    return {room.data(), size};
+  }
+  // That many bytes were sent.
+  void Advance(size_t bytes) {
+    sent_ += bytes;
+    while (first_ < last_ && bytes >= slots_[first_].iov_len) bytes -= slots_[first_++].iov_len;
+    if (first_ < last_) {
+      slots_[first_].iov_base = static_cast<char*>(slots_[first_].iov_base) + bytes;
+      slots_[first_].iov_len -= bytes;
+    } else {
+      first_ = last_ = 0;
+    }
   }
 
  private:

@@ -73,4 +73,9 @@ void OwnAnswer::SetProblem(int status, std::string_view reason, std::string_view
   if (status == 503) headers.Add("Retry-After", "1");
 }
 
+void OwnAnswer::SetRetryAfter(int seconds) {
+  retry_after_ = std::to_string(seconds);
+  headers.ReplaceLast(retry_after_);
+}
+
 }  // namespace aegis::gateway

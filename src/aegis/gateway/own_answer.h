@@ -31,6 +31,8 @@ class OwnHeaders {
  public:
   static constexpr size_t kMax = 8;
   void Clear() { count_ = 0; }
+  // The value of the last one.
+  void ReplaceLast(std::string_view value) { items_[count_ - 1].value = value; }
   void Add(std::string_view name, std::string_view value) { items_[count_++] = {name, value}; }
   // X-Aegis-Decision, -Decision-Id, -Policy-Version and, in shadow, -Shadow.
   void AddDecision(const Ticket& ticket);
@@ -56,11 +58,14 @@ struct OwnAnswer {
   // Anything else. `decided`: as above.
   void SetProblem(int status, std::string_view reason, std::string_view detail,
                   const Ticket* decided);
+  // Of a 503, after SetProblem; default 1.
+  void SetRetryAfter(int seconds);
 
  private:
   void SetUnauthenticated(std::string_view token_error, std::string_view detail,
                           const Ticket* decided);
   std::string authenticate_;
+  std::string retry_after_;
 };
 
 }  // namespace aegis::gateway

@@ -401,6 +401,7 @@ void Pipeline::RecordOutcome(const Ticket& ticket, std::string_view decision_id,
   record.request_bytes = figures.request_bytes;
   record.response_bytes = figures.response_bytes;
   record.rewritten = figures.rewritten;
+  record.attempts = figures.attempts;
   record.duration_us = (now - ticket.started_ns) / 1000;
   RecordSlot* slot = recorder_.Take();
   audit::Render(record, slot->record);

@@ -162,6 +162,7 @@ class Pipeline {
     uint64_t request_bytes = 0;
     uint64_t response_bytes = 0;
     bool rewritten = false;  // the answer is not as the tool gave it
+    int attempts = 1;        // how often the tool was asked
   };
   void RecordOutcome(const Ticket& ticket, std::string_view decision_id,
                      const OutcomeFigures& figures);

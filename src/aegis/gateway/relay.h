@@ -6,23 +6,29 @@
 //
 // States (the two directions go on independently once connected):
 //   kOff         no call
+//   kWaiting     too many calls have a connection to the tool; or a pause before another attempt
 //   kConnecting  waiting for a connection to the tool
 //   kAwaiting    the request is on its way; no head of an answer yet
 //   kRelaying    the answer's head went out; its body follows
-// From kConnecting and kAwaiting a failure becomes a 502 or 504; from kRelaying on it can only be
-// shown by cutting the agent's connection.
+//   kTunnel      both sides speak the WebSocket protocol
+// Before kRelaying a failure becomes a 502, 503 or 504; from there on it can only be shown by
+// cutting the agent's connection.
+//
+// A request is sent again only where that is safe: when the tool cannot have got it, or, if the
+// tool's options ask for it, when its method is idempotent (RFC 9110 §9.2.2) and its body is at
+// hand.
 //
 // Threading: belongs to one worker. A Relay serves one connection and is used call after call.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "aegis/gateway/body_reader.h"
 #include "aegis/gateway/downstream.h"
-#include "aegis/gateway/options.h"
 #include "aegis/gateway/outbox.h"
 #include "aegis/gateway/upstream.h"
 #include "aegis/telemetry/metrics.h"
@@ -43,48 +49,60 @@ class RelayClient {
   ~RelayClient() = default;
 };
 
-class Relay final : private UpstreamUser {
+class Relay final : private UpstreamUser, private Tunnel::User {
  public:
   // What is forwarded. The views must stay until the relay is over.
   struct Request {
     UpstreamPool* pool = nullptr;
     std::string_view method;
-    std::string_view head;  // whole, with its empty line
-    std::string_view body;  // what of the body is at hand; without framing
-    bool streams = false;   // more of the body follows from Downstream::NextBodyPiece
-    bool chunked = false;   // frame the body as chunks (only with `streams`)
+    std::string_view head;           // whole, with its empty line
+    std::string_view body;           // what of the body is at hand; without framing
+    bool streams = false;            // more of the body follows from Downstream::NextBodyPiece
+    bool chunked = false;            // frame the body as chunks (only with `streams`)
+    std::string_view websocket_key;  // of a handshake, which may be answered by 101; else empty
     std::span<const OwnHeader> own_headers;  // put into the answer's head
   };
 
-  Relay(RelayClient& client, Downstream& downstream, net::EventLoop& loop, const Limits& limits,
+  Relay(RelayClient& client, Downstream& downstream, net::EventLoop& loop,
         telemetry::WorkerMetrics& metrics);
   ~Relay() { Cancel(); }
 
   void Start(const Request& request);
   // Stops at once without a word to the client.
   void Cancel();
+  // Stops at once, by OnRelayFailed with that status if that is possible still, else by
+  // OnRelayAborted.
+  void Stop(int status, std::string_view reason, std::string_view detail);
 
   void OnClientReadable();
   void OnClientWritable();
   bool active() const { return state_ != State::kOff; }
-  // Whether the request body still needs to be read from the client.
-  bool wants_client_input() const { return active() && request_.streams && !request_done_; }
+  // Whether more is to be read from the client: of the request's body, or for a tunnel.
+  bool wants_client_input() const {
+    return state_ == State::kTunnel || (active() && request_.streams && !request_done_);
+  }
 
   // Of the current or last call.
-  int status() const { return status_; }  // sent to the agent; 0: none
+  int status() const { return status_; }      // sent to the agent; 0: none
+  int attempts() const { return attempts_; }  // how often the request was sent, or tried to be
+  int retry_after_seconds() const { return retry_after_seconds_; }  // of a 503
   uint64_t request_bytes() const { return request_bytes_; }
   uint64_t response_bytes() const { return response_bytes_; }
 
  private:
-  enum class State : uint8_t { kOff, kConnecting, kAwaiting, kRelaying };
+  enum class State : uint8_t { kOff, kWaiting, kConnecting, kAwaiting, kRelaying, kTunnel };
   enum class Step : uint8_t { kAgain, kWait, kOver };
 
+  void OnUpstreamAssigned(UpstreamConnection* connection) override;
   void OnUpstreamConnected() override;
-  void OnUpstreamConnectFailed(int error_number) override;
+  void OnUpstreamFailed(UpstreamFailure why) override;
   void OnUpstreamReadable() override;
   void OnUpstreamWritable() override;
+  void OnTunnelOver(Tunnel::Over why) override;
 
   void Connect(bool fresh);
+  bool MayRepeat() const;
+  bool Retry();
   void SendRequest();
   void PumpRequest();
   bool FlushRequest();
@@ -92,26 +110,37 @@ class Relay final : private UpstreamUser {
   Step ReadUpstream();
   Step FillClientOut();
   Step TakeHead();
+  Step TakeSwitch();
+  void BeginTunnel();
+  void TakeTunnelFigures();
   void StartAnswer();
-  void OnUpstreamClosed();
+  void OnUpstreamClosed(bool orderly);
   void OnTimer();
+  void OnCallTimer();
 
   void Finish();
   void Fail(telemetry::UpstreamError kind, int status, std::string_view reason,
             std::string_view detail);
   void Abort(std::string_view reason);
   void ReleaseUpstream(bool reusable);
+  void LeavePool(bool reusable);
 
   RelayClient& client_;
   Downstream& downstream_;
   net::EventLoop& loop_;
-  const Limits& limits_;
   telemetry::WorkerMetrics& metrics_;
   net::Timer timer_;
+  net::Timer call_timer_;
 
   State state_ = State::kOff;
   Request request_;
   UpstreamConnection* upstream_ = nullptr;
+  int first_byte_timeout_ms_ = 0;
+  int idle_timeout_ms_ = 0;
+  int attempts_ = 0;
+  bool in_pool_ = false;   // counted in the pool's calls,
+  bool retrying_ = false;  // and in its retries
+  bool pausing_ = false;   // kWaiting: before another attempt
 
   // To the tool.
   Outbox request_out_;
@@ -124,8 +153,11 @@ class Relay final : private UpstreamUser {
   bool response_done_ = false;
   bool got_bytes_ = false;  // the tool has answered something
   int interim_heads_ = 0;
+  bool switching_ = false;          // the head of a 101 is on its way to the agent
+  std::unique_ptr<Tunnel> tunnel_;  // made when first needed
 
   int status_ = 0;
+  int retry_after_seconds_ = 0;
   uint64_t request_bytes_ = 0;
   uint64_t response_bytes_ = 0;
 };

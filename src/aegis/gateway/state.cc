@@ -4,7 +4,7 @@
 
 namespace aegis::gateway {
 
-Result<Tool> MakeTool(std::string_view base_url) {
+Result<Tool> ReadTool(std::string_view base_url) {
   const auto refuse = [&](std::string_view why) {
     return Fail(Code::kInvalidArgument, "tool_url",
                 "'" + std::string(base_url) + "': " + std::string(why));
@@ -13,12 +13,13 @@ Result<Tool> MakeTool(std::string_view base_url) {
     // Not quoted: what is in front of the '@' is secret.
     return Fail(Code::kInvalidArgument, "tool_url", "a tool's URL must not hold credentials");
   }
-  constexpr std::string_view kScheme = "http://";
-  if (base_url.starts_with("https://")) return refuse("https towards tools is not supported yet");
-  if (!base_url.starts_with(kScheme)) return refuse("a tool's URL begins with http://");
   Tool tool;
+  tool.https = base_url.starts_with("https://");
+  if (!tool.https && !base_url.starts_with("http://")) {
+    return refuse("a tool's URL begins with http:// or https://");
+  }
   tool.base_url = base_url;
-  const std::string_view rest = base_url.substr(kScheme.size());
+  const std::string_view rest = base_url.substr(tool.https ? 8 : 7);
   const size_t slash = rest.find('/');
   tool.host = rest.substr(0, slash);
   if (slash != std::string_view::npos) tool.path_prefix = rest.substr(slash);
@@ -36,12 +37,26 @@ Result<Tool> MakeTool(std::string_view base_url) {
   }
   const size_t colon = tool.host.rfind(':');
   const bool has_port = colon != std::string::npos && !tool.host.ends_with(']');
-  auto address = net::ResolveAddress(has_port ? tool.host : tool.host + ":80");
-  if (address) {
-    tool.address = *address;
-    tool.pool_key = tool.base_url + " " + address->ToString();
+  tool.authority = has_port ? tool.host : tool.host + (tool.https ? ":443" : ":80");
+  std::string& name = tool.target.server_name;
+  name = tool.host.substr(0, has_port ? colon : std::string::npos);
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  if (name.empty()) return refuse("the host is missing or malformed");
+  tool.pool_key = tool.base_url;
+  return tool;
+}
+
+ToolProblem Unresolved(std::string message) {
+  return {502, "upstream_unreachable", "the tool's address cannot be resolved", std::move(message)};
+}
+
+Result<Tool> MakeTool(std::string_view base_url) {
+  AEGIS_TRY(Tool tool, ReadTool(base_url));
+  auto addresses = net::ResolveAddresses(tool.authority);
+  if (addresses) {
+    tool.target.addresses = *std::move(addresses);
   } else {
-    tool.problem = address.error().message;
+    tool.problem = Unresolved(std::move(addresses).error().message);
   }
   return tool;
 }

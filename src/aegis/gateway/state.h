@@ -15,9 +15,9 @@
 
 #include "aegis/base/result.h"
 #include "aegis/decision/snapshot.h"
+#include "aegis/gateway/upstream_options.h"
 #include "aegis/identity/agent_token.h"
 #include "aegis/identity/revocation.h"
-#include "aegis/net/tcp.h"
 #include "aegis/tool/action_map.h"
 
 namespace aegis::gateway {
@@ -31,14 +31,35 @@ using StringMap = std::unordered_map<std::string, T, StringHash, std::equal_to<>
 
 using StringSet = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
+// Why a tool cannot be called. `reason` and `detail` have static storage and are told to agents;
+// `message` is for operators.
+struct ToolProblem {
+  int status = 0;  // what its calls are answered with; 0: there is no problem
+  std::string_view reason;
+  std::string_view detail;
+  std::string message;
+};
+
+// A header that every call of a tool gets, whatever the agent sent under its name.
+struct ToolCredential {
+  std::string header;  // in lower case
+  std::string value;   // with the secret in it
+  std::string secret;
+  bool operator==(const ToolCredential&) const = default;
+};
+
 // Where calls of a tool go.
 struct Tool {
   std::string base_url;     // as registered
-  std::string pool_key;     // tells two targets apart: URL and address
   std::string host;         // of base_url, for the Host field
+  std::string authority;    // the same, always with a port
   std::string path_prefix;  // of base_url, without the final '/'
-  net::SocketAddress address;
-  std::string problem;  // why it cannot be called, e.g. a name that does not resolve; empty: it can
+  bool https = false;
+  std::string pool_key;  // two tools with the same one share their connections
+  UpstreamTarget target;
+  UpstreamOptions upstream;
+  std::vector<ToolCredential> credentials;
+  ToolProblem problem;
   // Which requests are which of its actions; nullptr: the first path segment is the action.
   std::shared_ptr<const tool::ActionMap> actions;
 };
@@ -63,9 +84,15 @@ struct State {
   StringSet blocked_sources, blocked_names;
 };
 
-// Reads and resolves a tool's base URL (may block on name resolution). A name that does not resolve
-// is not an error: the Tool then says so in `problem`. Errors: tool_url (not
-// http://host[:port][/path], or a path that is not plain).
+// Reads a tool's base URL; the Tool has no addresses yet, and no TLS. Errors: tool_url (not
+// http(s)://host[:port][/path], or a path that is not plain).
+Result<Tool> ReadTool(std::string_view base_url);
+
+// The same, with its addresses: asks for the name, which may block. A name that does not resolve is
+// not an error: the Tool then says so in `problem`.
 Result<Tool> MakeTool(std::string_view base_url);
+
+// The problem of a tool whose name has no address.
+ToolProblem Unresolved(std::string message);
 
 }  // namespace aegis::gateway

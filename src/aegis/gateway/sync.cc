@@ -11,6 +11,7 @@
 #include "aegis/base/file.h"
 #include "aegis/gateway/bundle_poller.h"
 #include "aegis/gateway/settings.h"
+#include "aegis/gateway/tool_directory.h"
 #include "aegis/gateway/unknown_reporter.h"
 #include "aegis/net/http_client.h"
 
@@ -51,6 +52,13 @@ class SyncImpl final : public Sync {
     settings_feed_ = {"settings", "/v1/gateway/settings", file("settings.json"), {}, false, {}};
     keys_feed_ = {"keys", "/.well-known/jwks.json", file("jwks.json"), {}, false, {}};
     if (!options_.bundle_source) options_.bundle_source = ControlPlaneSource();
+    tools_ = std::make_unique<ToolDirectory>(
+        ToolDirectory::Options{.resources = std::move(options_.tool_resources),
+                               .logger = options_.logger},
+        [this] {
+          const std::lock_guard lock(mutex_);
+          Publish();
+        });
     bundle_poller_ =
         std::make_unique<BundlePoller>(*options_.bundle_source,
                                        BundlePoller::Options{options_.tenant, options_.cache_folder,
@@ -72,6 +80,7 @@ class SyncImpl final : public Sync {
     unknown_reporter_.reset();
     if (settings_thread_.joinable()) settings_thread_.join();
     bundle_poller_.reset();
+    tools_.reset();
   }
 
   Status Begin() {
@@ -92,6 +101,8 @@ class SyncImpl final : public Sync {
         gateway_);
     return Ok();
   }
+
+  void ReloadTools() override { tools_->Reload(); }
 
   Report status() const override {
     const BundlePoller::Status bundle = bundle_poller_->status();
@@ -221,7 +232,6 @@ class SyncImpl final : public Sync {
       // Without keys nobody can call; then the rest can wait for them.
       const bool wait = keys != Polled::kFailed && !settings_feed_.etag.empty();
       const Polled settings = Poll(settings_client_, settings_feed_, wait, &SyncImpl::TakeSettings);
-      if (settings == Polled::kUnchanged) RefreshTools();
       return keys == Polled::kFailed ? keys : settings;
     });
   }
@@ -245,63 +255,21 @@ class SyncImpl final : public Sync {
       return Fail(Code::kPermissionDenied, "settings_tenant",
                   "the control plane sent settings of another tenant");
     }
-    StringMap<Tool> tools = ResolveTools(settings);
+    tools_->Set(settings.tools);
     auto revocations = std::make_shared<identity::RevocationSet>(NextEpoch());
     for (std::string& jti : settings.revoked_tokens) revocations->RevokeToken(std::move(jti));
     std::lock_guard lock(mutex_);
     settings_feed_.part.version = settings.revision;
     verifier_changed_ = verifier_changed_ || !settings_ || settings_->org != settings.org;
     settings_ = std::move(settings);
-    tools_ = std::move(tools);
     revocations_ = std::move(revocations);
     Publish();
     return Ok();
   }
 
-  StringMap<Tool> ResolveTools(const Settings& settings) {
-    StringMap<Tool> tools;
-    for (const Settings::ToolEntry& entry : settings.tools) {
-      Tool unusable;
-      unusable.problem = entry.problem;
-      auto tool =
-          entry.problem.empty() ? MakeTool(entry.spec.base_url) : Result<Tool>(std::move(unusable));
-      if (!tool) {
-        unusable.problem = tool.error().message;
-        tool = std::move(unusable);
-      }
-      tool->actions = entry.actions;
-      if (!tool->problem.empty()) {
-        options_.logger->Warn("a tool cannot be called",
-                              {{"tool", entry.spec.name}, {"problem", tool->problem}});
-      }
-      tools[entry.spec.name] = *std::move(tool);
-    }
-    return tools;
-  }
-
-  // Names may resolve to other addresses than before.
-  void RefreshTools() {
-    std::optional<Settings> settings;
-    {
-      std::lock_guard lock(mutex_);
-      if (!settings_) return;
-      settings = settings_;
-    }
-    StringMap<Tool> tools = ResolveTools(*settings);
-    std::lock_guard lock(mutex_);
-    bool changed = false;
-    for (const auto& [name, tool] : tools) {
-      const auto found = tools_.find(name);
-      changed = changed || found == tools_.end() || found->second.pool_key != tool.pool_key;
-    }
-    if (!changed) return;
-    tools_ = std::move(tools);
-    Publish();
-  }
-
   // With mutex_ held: what is there goes into force together.
   void Publish() {
-    if (!settings_ || keys_.empty()) return;
+    if (stopping_ || !settings_ || keys_.empty()) return;
     if (verifier_changed_) {
       identity::TokenVerifier::Options tokens;
       tokens.keys = keys_;
@@ -319,7 +287,7 @@ class SyncImpl final : public Sync {
     state->snapshot = snapshot_;
     state->verifier = token_verifier_;
     state->revocations = revocations_;
-    state->tools = tools_;
+    state->tools = tools_->tools();
     for (const Settings::ToolEntry& entry : settings_->tools) {
       for (const std::string& host : entry.spec.hosts) state->tool_hosts[host] = entry.spec.name;
     }
@@ -339,7 +307,7 @@ class SyncImpl final : public Sync {
   bool stopping_ = false;
   Feed settings_feed_, keys_feed_;
   std::optional<Settings> settings_;
-  StringMap<Tool> tools_;
+  std::unique_ptr<ToolDirectory> tools_;
   std::shared_ptr<const identity::RevocationSet> revocations_;
   crypto::KeySet keys_;
   bool verifier_changed_ = false;

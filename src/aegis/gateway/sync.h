@@ -28,6 +28,7 @@
 #include "aegis/crypto/key.h"
 #include "aegis/gateway/bundle_source.h"
 #include "aegis/gateway/gateway.h"
+#include "aegis/gateway/tool_directory.h"
 
 namespace aegis::gateway {
 
@@ -42,6 +43,7 @@ class Sync {
     crypto::KeySet bundle_keys;  // whose bundles of the control plane are accepted
     // Where the policy comes from; nothing: the control plane.
     std::optional<BundleSource> bundle_source;
+    ToolResources tool_resources;           // what tools' documents may name
     std::string cache_folder;               // made if missing; empty: nothing is kept
     int wait_seconds = 30;                  // of a long poll
     telemetry::Logger* logger = nullptr;    // nullptr: no logs
@@ -65,6 +67,9 @@ class Sync {
     bool bundle_long_polling = false;
   };
   virtual Report status() const = 0;
+
+  // Reads what tools need of files, secrets and names again, soon. Any thread.
+  virtual void ReloadTools() = 0;
 };
 
 }  // namespace aegis::gateway

@@ -341,8 +341,10 @@ TEST(SettingsTest, Blocks) {
 
 TEST(ToolTest, Urls) {
   EXPECT_EQ(MakeTool("http://127.0.0.1:80/a/b/")->path_prefix, "/a/b");
-  EXPECT_EQ(MakeTool("http://127.0.0.1")->address.port(), 80);
-  for (const char* bad : {"", "ftp://h", "https://h", "http://", "http:///x", "http://u:p@h",
+  EXPECT_EQ(MakeTool("http://127.0.0.1")->target.addresses[0].port(), 80);
+  EXPECT_EQ(MakeTool("https://127.0.0.1")->target.addresses[0].port(), 443);
+  EXPECT_EQ(MakeTool("https://[::1]:8443/x")->target.server_name, "::1");
+  for (const char* bad : {"", "ftp://h", "http://", "https://", "http:///x", "http://u:p@h",
                           "http://h/a?b", "http://h/a/../b", "http://h/a b"}) {
     EXPECT_FALSE(MakeTool(bad).has_value()) << bad;
   }

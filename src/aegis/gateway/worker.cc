@@ -3,6 +3,15 @@
 #include "aegis/net/http1_grammar.h"
 
 namespace aegis::gateway {
+namespace {
+
+std::vector<std::string> SecretsOf(const Tool& tool) {
+  std::vector<std::string> secrets;
+  for (const ToolCredential& credential : tool.credentials) secrets.push_back(credential.secret);
+  return secrets;
+}
+
+}  // namespace
 
 Worker::Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
                IssuedDecisions& issued, telemetry::Logger& logger)
@@ -81,32 +90,54 @@ void Worker::Remove(Connection* connection) {
 void Worker::SetState(std::shared_ptr<const State> state) {
   loop_.Post([this, state = std::move(state)]() mutable {
     pipeline_.SetState(std::move(state));
-    DropUnusedPools();
+    UpdatePools();
+    // Cutting one takes it out of the list and another into its place.
+    for (size_t i = connections_.size(); i-- > 0;) connections_[i]->OnNewState();
   });
 }
 
-UpstreamPool* Worker::PoolFor(const Tool& tool) {
+UpstreamOptions Worker::UpstreamOptionsOf(const Tool& tool) const {
+  UpstreamOptions out = tool.upstream;
+  const Limits& limits = options_.limits;
+  if (out.connect_timeout_ms == 0) out.connect_timeout_ms = limits.connect_timeout_ms;
+  if (out.first_byte_timeout_ms == 0) out.first_byte_timeout_ms = limits.first_byte_timeout_ms;
+  if (out.idle_timeout_ms == 0) out.idle_timeout_ms = limits.idle_timeout_ms;
+  return out;
+}
+
+UpstreamPool* Worker::PoolFor(std::string_view name, const Tool& tool) {
   auto found = pools_.find(tool.pool_key);
   if (found == pools_.end()) {
     UpstreamPool::Options options;
+    options.name = name;
     options.max_idle = options_.limits.max_idle_upstream;
     options.idle_timeout_ms = options_.limits.upstream_keep_alive_ms;
     options.limits = options_.limits.http;
+    options.upstream = UpstreamOptionsOf(tool);
+    options.metrics = &metrics_;
+    options.logger = &logger_;
     found = pools_
                 .emplace(tool.pool_key, std::make_unique<UpstreamPool>(loop_, buffers_, graveyard_,
-                                                                       tool.address, options))
+                                                                       tool.target, options))
                 .first;
+    found->second->SetSecrets(SecretsOf(tool));
   }
   return found->second.get();
 }
 
-void Worker::DropUnusedPools() {
+void Worker::UpdatePools() {
+  StringMap<const Tool*> wanted_pools;
+  for (const auto& [name, tool] : pipeline_.state()->tools) wanted_pools[tool.pool_key] = &tool;
   for (auto it = pools_.begin(); it != pools_.end();) {
-    bool wanted = false;
-    for (const auto& [name, tool] : pipeline_.state()->tools) {
-      wanted = wanted || tool.pool_key == it->first;
+    const auto found = wanted_pools.find(it->first);
+    const bool wanted = found != wanted_pools.end();
+    if (wanted) {
+      const Tool& tool = *found->second;
+      it->second->Update(tool.target.addresses, UpstreamOptionsOf(tool));
+      it->second->SetSecrets(SecretsOf(tool));
+    } else {
+      it->second->Retire();
     }
-    if (!wanted) it->second->Retire();
     // A pool in use goes with a later state.
     it = !wanted && !it->second->in_use() ? pools_.erase(it) : std::next(it);
   }

@@ -69,7 +69,8 @@ class Worker {
   telemetry::WorkerMetrics& metrics() { return metrics_; }
   telemetry::Logger& logger() { return logger_; }
   IssuedDecisions& issued() { return issued_; }
-  UpstreamPool* PoolFor(const Tool& tool);
+  // `name`: the tool's.
+  UpstreamPool* PoolFor(std::string_view name, const Tool& tool);
   bool draining() const { return draining_; }
   // The Date field's value, renewed every second.
   std::string_view HttpDate();
@@ -80,7 +81,9 @@ class Worker {
 
  private:
   void Accept(FileDescriptor socket, const net::SocketAddress& peer);
-  void DropUnusedPools();
+  UpstreamOptions UpstreamOptionsOf(const Tool& tool) const;
+  // Drops those of tools that are no more; the others follow their tools.
+  void UpdatePools();
   std::unique_ptr<EnvoyDoor> MakeEnvoyDoor(const OpaEnvoyOptions* opa_envoy);
   void CountEnvoyConnections();
   void StopOnLoop();

@@ -510,10 +510,11 @@ bool MakeRequestHead(std::string_view method, std::string_view target, std::stri
   return TakeFraming(framing, head, error);
 }
 
-void ResponseParser::Reset(std::string_view request_method) {
+void ResponseParser::Reset(std::string_view request_method, bool may_switch) {
   scanner_.Reset();
   head_ = ResponseHead();
   head_request_ = request_method == "HEAD";
+  may_switch_ = may_switch;
   fields_.clear();
 }
 
@@ -553,7 +554,7 @@ bool ResponseParser::ParseStatusLine(std::string_view line) {
     }
     status = status * 10 + (c - '0');
   }
-  if (status < 100 || status > 599 || status == 101) {
+  if (status < 100 || status > 599 || (status == 101 && !may_switch_)) {
     error_ = {502, "bad_status", "the status is out of range or switches protocols unasked"};
     return false;
   }

@@ -164,9 +164,10 @@ class ResponseParser {
   explicit ResponseParser(const Http1Limits& limits = {}) : limits_(limits) {}
 
   // `request_method`: of the request that is answered; decides whether a body follows.
-  void Reset(std::string_view request_method);
+  // `may_switch`: it asked to switch protocols, so that 101 may come; else that is refused.
+  void Reset(std::string_view request_method, bool may_switch = false);
   // As RequestParser::Parse. 1xx answers come out as heads of their own with BodyKind::kNone; the
-  // caller drops them and parses on. 101 is refused: Aegis never asks to switch protocols.
+  // caller drops them, but for 101, and parses on.
   ParseStatus Parse(char* data, size_t size);
   const ResponseHead& head() const { return head_; }
   const Http1Error& error() const { return error_; }
@@ -178,6 +179,7 @@ class ResponseParser {
   Http1Limits limits_;
   internal::HeadScanner scanner_;
   bool head_request_ = false;
+  bool may_switch_ = false;
   ResponseHead head_;
   Http1Error error_;
   std::vector<HeaderField> fields_;

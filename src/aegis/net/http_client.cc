@@ -123,7 +123,7 @@ struct HttpClient::Impl {
 
   Status StartTls(const Url& url, const Deadline& deadline, ClientStream& stream) {
     if (!tls) {
-      AEGIS_TRY(tls, TlsContext::Make(options.ca_file));
+      AEGIS_TRY(tls, TlsContext::Make({.ca_file = options.ca_file}));
     }
     AEGIS_RETURN_IF_ERROR(stream.StartTls(tls, url.host));
     while (true) {

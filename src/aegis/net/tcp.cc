@@ -74,7 +74,17 @@ std::string IpOfAddress(std::string_view address) {
   return CanonicalIp(colon == address.rfind(':') ? address.substr(0, colon) : address);
 }
 
+bool SocketAddress::operator==(const SocketAddress& other) const {
+  return size == other.size && std::memcmp(&storage, &other.storage, size) == 0;
+}
+
 Result<SocketAddress> ResolveAddress(const std::string& address) {
+  AEGIS_TRY(const std::vector<SocketAddress> all, ResolveAddresses(address));
+  return all.front();
+}
+
+Result<std::vector<SocketAddress>> ResolveAddresses(const std::string& address, bool numeric) {
+  constexpr size_t kMostAddresses = 16;
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon + 1 == address.size() ||
       address.find_first_not_of("0123456789", colon + 1) != std::string::npos ||
@@ -90,6 +100,7 @@ Result<SocketAddress> ResolveAddress(const std::string& address) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
+  if (numeric) hints.ai_flags = AI_NUMERICHOST;
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found);
   if (error != 0) {
@@ -97,16 +108,15 @@ Result<SocketAddress> ResolveAddress(const std::string& address) {
                 "cannot resolve '" + address + "': " + ::gai_strerror(error));
   }
   // IPv4 first: "localhost" then means the address that servers bind by default.
-  const addrinfo* pick = found;
-  for (const addrinfo* item = found; item; item = item->ai_next) {
-    if (item->ai_family == AF_INET) {
-      pick = item;
-      break;
+  std::vector<SocketAddress> out;
+  for (const bool v4 : {true, false}) {
+    for (const addrinfo* item = found; item && out.size() < kMostAddresses; item = item->ai_next) {
+      if ((item->ai_family == AF_INET) != v4) continue;
+      SocketAddress& next = out.emplace_back();
+      std::memcpy(&next.storage, item->ai_addr, item->ai_addrlen);
+      next.size = item->ai_addrlen;
     }
   }
-  SocketAddress out;
-  std::memcpy(&out.storage, pick->ai_addr, pick->ai_addrlen);
-  out.size = pick->ai_addrlen;
   ::freeaddrinfo(found);
   return out;
 }
@@ -146,6 +156,10 @@ SocketAddress LocalAddress(int fd) {
 Result<FileDescriptor> StartConnect(const SocketAddress& address) {
   FileDescriptor fd(
       ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+    return Fail(Code::kResourceExhausted, "no_socket",
+                std::string("no socket can be made: ") + std::strerror(errno));
+  }
   if (fd && (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
                        address.size) == 0 ||
              errno == EINPROGRESS)) {

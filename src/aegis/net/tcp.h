@@ -9,6 +9,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aegis/base/file.h"
 #include "aegis/base/result.h"
@@ -23,11 +24,16 @@ struct SocketAddress {
   uint16_t port() const;
   bool is_loopback() const;      // 127.0.0.0/8, also within IPv6, or ::1
   std::string ToString() const;  // "127.0.0.1:8080", "[::1]:8080", "unix"
+  bool operator==(const SocketAddress& other) const;
 };
 
 // "host:port", "[v6]:port" or ":port" (all IPv4 interfaces). Names are resolved, which may block.
 // Errors: bad_address (malformed, or the name is unknown).
 Result<SocketAddress> ResolveAddress(const std::string& address);
+// All addresses of it, at most 16, IPv4 first; never empty. `numeric`: names are not asked for, so
+// that it does not block. Errors: the same.
+Result<std::vector<SocketAddress>> ResolveAddresses(const std::string& address,
+                                                    bool numeric = false);
 
 // An IP address (without brackets and port) in the one way that inet_ntop writes it; IPv4 in IPv6
 // ("::ffff:10.0.0.1") as IPv4. Empty: it is none.
@@ -45,7 +51,7 @@ Status CheckAddressFree(const SocketAddress& address);
 SocketAddress LocalAddress(int fd);
 
 // Begins to connect; the socket becomes writable when that is settled, then ConnectResult tells.
-// Errors: connect_failed.
+// Errors: connect_failed; no_socket (kResourceExhausted: this process or machine is out of them).
 Result<FileDescriptor> StartConnect(const SocketAddress& address);
 // 0 or the errno of a failed connect.
 int ConnectResult(int fd);

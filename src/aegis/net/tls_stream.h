@@ -4,7 +4,8 @@
 // With TLS the server's certificate must be valid for the host that was asked for. An end of the
 // connection that the server did not announce is an error, so that nobody can cut an answer short.
 //
-// Threading: a TlsContext may be shared by threads; a ClientStream belongs to one at a time.
+// Threading: a TlsContext may be shared by threads; a TlsClient, its TlsSession and a ClientStream
+// belong to one at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -14,25 +15,55 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aegis/base/file.h"
 #include "aegis/base/result.h"
 
 struct ssl_ctx_st;
+struct ssl_session_st;
 struct ssl_st;
 
 namespace aegis::net {
 
 class TlsContext {
  public:
-  // `ca_file`: PEM certificates to trust; empty: the system's. Errors: tls_setup.
-  static Result<std::shared_ptr<const TlsContext>> Make(const std::string& ca_file);
+  struct Options {
+    std::string ca_file = {};           // PEM certificates to trust; empty: the system's
+    std::string certificate_file = {};  // PEM, shown to servers that ask for one; with key_file
+    std::string key_file = {};          // PEM
+    // ALPN names that are offered; a server that chooses another one is not talked to. Empty: none.
+    std::vector<std::string> protocols = {};
+  };
+  // Errors: tls_setup (a file cannot be read, or the key is not the certificate's).
+  static Result<std::shared_ptr<const TlsContext>> Make(const Options& options);
   ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
   ssl_ctx_st* get() const { return context_; }
+  // As on the wire: each with its length before it.
+  const std::string& protocols() const { return protocols_; }
 
  private:
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
+  std::string protocols_;
+};
+
+// What the last server said how to shorten the next handshake with it (RFC 8446 §2.2). Must outlast
+// the connections that it is given to; for connections of one context to one host only, since a
+// resumed session is not verified again.
+class TlsSession {
+ public:
+  TlsSession() = default;
+  ~TlsSession() { Replace(nullptr); }
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+  ssl_session_st* get() const { return session_; }
+  void Replace(ssl_session_st* session);  // takes it over
+
+ private:
+  ssl_session_st* session_ = nullptr;
 };
 
 enum class IoWant : uint8_t { kNothing, kRead, kWrite };
@@ -41,6 +72,37 @@ enum class IoWant : uint8_t { kNothing, kRead, kWrite };
 struct IoStep {
   ssize_t bytes = 0;
   IoWant want = IoWant::kNothing;
+};
+
+// TLS on a connected socket that somebody else owns.
+class TlsClient {
+ public:
+  // `host`: whom the certificate must be of: a name, or an IP address without brackets. `session`:
+  // to resume and to be renewed, or nullptr. Errors: tls_setup.
+  Status Start(std::shared_ptr<const TlsContext> context, const std::string& host, int fd,
+               TlsSession* session = nullptr);
+  // To be called until it wants nothing; then bytes is 1, or negative with the reason in error().
+  IoStep Handshake();
+  IoStep Read(char* data, size_t size);
+  // What was not taken must be offered again, at its beginning the same bytes.
+  IoStep Write(std::string_view data);
+  // Bytes were received that Read can give without the socket.
+  bool has_pending() const;
+  bool resumed() const;
+  // Says that nothing more will be written, as far as the socket takes it.
+  void Shutdown();
+  void Close() { ssl_.reset(); }
+
+  explicit operator bool() const { return ssl_ != nullptr; }
+  const std::string& error() const { return error_; }
+
+ private:
+  struct Free {
+    void operator()(ssl_st* ssl) const;
+  };
+  std::shared_ptr<const TlsContext> context_;
+  std::unique_ptr<ssl_st, Free> ssl_;
+  std::string error_;
 };
 
 class ClientStream {
@@ -67,15 +129,11 @@ class ClientStream {
   // Whether nothing has come that nobody asked for, and the connection stands.
   bool IdleAndOpen() const;
   void Close();
-  std::string error() const;
+  std::string error() const { return tls_ ? tls_.error() : error_; }
 
  private:
-  struct Free {
-    void operator()(ssl_st* ssl) const;
-  };
   FileDescriptor fd_;
-  std::shared_ptr<const TlsContext> context_;
-  std::unique_ptr<ssl_st, Free> ssl_;
+  TlsClient tls_;
   std::string error_;
 };
 

@@ -30,8 +30,8 @@ constexpr int64_t kCommit[] = {50 * kMicro,  100 * kMicro, 200 * kMicro, 300 * k
                                1 * kMilli,   2 * kMilli,   5 * kMilli,   10 * kMilli,  25 * kMilli,
                                100 * kMilli, 500 * kMilli, 1 * kSecond,  5 * kSecond};
 
-constexpr std::string_view kUpstreamErrorNames[kUpstreamErrorCount] = {"connect", "tls", "timeout",
-                                                                       "closed", "protocol"};
+constexpr std::string_view kUpstreamErrorNames[kUpstreamErrorCount] = {
+    "connect", "tls", "timeout", "closed", "protocol", "overloaded", "unavailable"};
 constexpr std::string_view kEnvoyAnswerNames[kEnvoyAnswerCount] = {
     "allowed", "denied", "unauthenticated", "refused", "unavailable", "cancelled"};
 
@@ -227,6 +227,12 @@ void Metrics::AppendExposition(std::string& out) const {
     writer.Sample("aegis_upstream_errors_total", Label("kind", kUpstreamErrorNames[kind]),
                   sum([&](const WorkerMetrics& w) { return w.upstream_errors[kind].value(); }));
   }
+  writer.Single("aegis_upstream_retries_total", "counter",
+                "Requests that were sent to a tool once more.",
+                sum([](const WorkerMetrics& worker) { return worker.upstream_retries.value(); }));
+  writer.Single("aegis_upstream_ejections_total", "counter",
+                "Times an address of a tool was left alone because it failed.",
+                sum([](const WorkerMetrics& worker) { return worker.upstream_ejections.value(); }));
   writer.Family("aegis_envoy_checks_total", "counter",
                 "Authorization requests of Envoy by what it was told.");
   for (size_t answer = 0; answer < kEnvoyAnswerCount; ++answer) {

@@ -90,8 +90,16 @@ extern const std::span<const int64_t> kRequestBounds;   // 50 µs to 10 s
 extern const std::span<const int64_t> kCommitBounds;    // 50 µs to 5 s
 
 // Why a tool could not be reached or did not answer properly.
-enum class UpstreamError : uint8_t { kConnect, kTls, kTimeout, kClosed, kProtocol };
-inline constexpr size_t kUpstreamErrorCount = 5;
+enum class UpstreamError : uint8_t {
+  kConnect,
+  kTls,
+  kTimeout,
+  kClosed,
+  kProtocol,
+  kOverloaded,   // not called: it has as many calls as it may
+  kUnavailable,  // not called: it failed too often just now
+};
+inline constexpr size_t kUpstreamErrorCount = 7;
 
 // What Envoy was told of a call that it asked about.
 enum class EnvoyAnswer : uint8_t {
@@ -131,6 +139,8 @@ struct alignas(128) WorkerMetrics {
   Gauge requests_in_flight;
   Gauge connections;  // from clients
   std::array<Counter, kUpstreamErrorCount> upstream_errors;
+  Counter upstream_retries;    // requests that were sent once more
+  Counter upstream_ejections;  // of addresses of tools
   std::array<Counter, kEnvoyAnswerCount> envoy_answers;
   std::array<Counter, kMaxUnknownReasons> unknown_callers;
 };

@@ -51,11 +51,9 @@ std::string CheckBaseUrl(std::string_view url) {
   if (url.size() > kMaxUrlBytes) {
     return "is longer than " + std::to_string(kMaxUrlBytes) + " bytes";
   }
-  if (url.starts_with("https://")) {
-    return "must begin with http://; https tools are not supported yet";
-  }
-  if (!url.starts_with("http://")) return "must begin with http://";
-  const std::string_view rest = url.substr(7);
+  const bool https = url.starts_with("https://");
+  if (!https && !url.starts_with("http://")) return "must begin with http:// or https://";
+  const std::string_view rest = url.substr(https ? 8 : 7);
   const size_t slash = rest.find('/');
   const std::string_view path = slash == std::string_view::npos ? "" : rest.substr(slash);
   for (const char c : rest) {

@@ -11,8 +11,7 @@ namespace aegis::tool {
 
 inline constexpr size_t kMaxUrlBytes = 2048;
 
-// "http://host[:port][/path]", without user info, query and fragment. No https yet: the gateway's
-// connections to tools are plain TCP.
+// "http(s)://host[:port][/path]", without user info, query and fragment.
 std::string CheckBaseUrl(std::string_view url);
 
 // A name by which agents reach a tool: a DNS name of two labels at least (RFC 1123 §2.1), as it is

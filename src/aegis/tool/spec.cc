@@ -162,6 +162,27 @@ constexpr MemberRow kMembers[] = {
      [](const Spec& spec, std::string& out) {
        json::AppendString(out, kUnmappedNames[static_cast<size_t>(spec.unmapped)]);
      }},
+    {"timeouts", false,
+     [](Reader reader, Spec& spec) { internal::ReadTimeouts(reader, spec.upstream); },
+     [](const Spec& spec) { return !internal::HasTimeouts(spec.upstream); },
+     [](const Spec& spec, std::string& out) { internal::AppendTimeouts(spec.upstream, out); }},
+    {"retries", false,
+     [](Reader reader, Spec& spec) { internal::ReadRetries(reader, spec.upstream); },
+     [](const Spec& spec) { return !internal::HasRetries(spec.upstream); },
+     [](const Spec& spec, std::string& out) { internal::AppendRetries(spec.upstream, out); }},
+    {"circuit_breaker", false,
+     [](Reader reader, Spec& spec) { internal::ReadCircuitBreaker(reader, spec.upstream); },
+     [](const Spec& spec) { return !internal::HasCircuitBreaker(spec.upstream); },
+     [](const Spec& spec, std::string& out) {
+       internal::AppendCircuitBreaker(spec.upstream, out);
+     }},
+    {"tls", false, [](Reader reader, Spec& spec) { internal::ReadTls(reader, spec.upstream); },
+     [](const Spec& spec) { return !internal::HasTls(spec.upstream); },
+     [](const Spec& spec, std::string& out) { internal::AppendTls(spec.upstream, out); }},
+    {"credentials", false,
+     [](Reader reader, Spec& spec) { internal::ReadCredentials(reader, spec.upstream); },
+     [](const Spec& spec) { return spec.upstream.credentials.empty(); },
+     [](const Spec& spec, std::string& out) { internal::AppendCredentials(spec.upstream, out); }},
     {"actions", false, ReadActionsOf, [](const Spec& spec) { return spec.actions.empty(); },
      [](const Spec& spec, std::string& out) { internal::AppendActions(spec.actions, out); }},
 };
@@ -208,6 +229,9 @@ Result<Spec> ReadSpec(std::string_view text, std::vector<Mistake>* mistakes) {
       }
     }
     reader.RefuseOthers(known);
+    if (internal::HasTls(spec.upstream) && !spec.base_url.starts_with("https://")) {
+      reader.At("tls", root).Report("says nothing where base_url does not begin with https://");
+    }
     if (spec.actions.empty() && root.Find("unmapped") != nullptr && mistakes->empty()) {
       reader.At("unmapped", root).Report("says nothing where there are no actions; leave it out");
     }

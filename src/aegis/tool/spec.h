@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "aegis/base/result.h"
+#include "aegis/tool/upstream_spec.h"
 
 namespace aegis::tool {
 
@@ -75,6 +76,7 @@ struct Spec {
   std::vector<std::string> hosts;
   Unmapped unmapped = Unmapped::kRefuse;  // without actions always kSegment
   std::vector<Action> actions;
+  Upstream upstream;  // timeouts, retries, circuit_breaker, tls, credentials
   bool operator==(const Spec&) const = default;
 };
 

@@ -45,4 +45,21 @@ class Reader {
 std::vector<Action> ReadActions(Reader reader);
 void AppendActions(const std::vector<Action>& actions, std::string& out);
 
+// The members that say how the tool is reached (upstream_spec.h): how each is read, whether it says
+// anything, and how it is written.
+void ReadTimeouts(Reader reader, Upstream& out);
+void ReadRetries(Reader reader, Upstream& out);
+void ReadCircuitBreaker(Reader reader, Upstream& out);
+void ReadTls(Reader reader, Upstream& out);
+void ReadCredentials(Reader reader, Upstream& out);
+bool HasTimeouts(const Upstream& upstream);
+bool HasRetries(const Upstream& upstream);
+bool HasCircuitBreaker(const Upstream& upstream);
+bool HasTls(const Upstream& upstream);
+void AppendTimeouts(const Upstream& upstream, std::string& out);
+void AppendRetries(const Upstream& upstream, std::string& out);
+void AppendCircuitBreaker(const Upstream& upstream, std::string& out);
+void AppendTls(const Upstream& upstream, std::string& out);
+void AppendCredentials(const Upstream& upstream, std::string& out);
+
 }  // namespace aegis::tool::internal
