@@ -26,6 +26,7 @@ std::string Describe(CheckRequest& request, CheckedCall& call, std::string_view 
   const Limits limits;
   Refusal refusal = request.Read(message, limits.http.max_fields);
   if (refusal.status == 0) refusal = call.ReadHead(request, limits.http);
+  if (refusal.status == 0) refusal = call.FindAction(request, nullptr);
   if (refusal.status != 0) return std::to_string(refusal.status) + std::string(refusal.reason);
   std::string out = std::string(call.tool) + "/" + std::string(call.action) + " " +
                     std::string(call.head.method) + " " + std::string(call.head.target);

@@ -15,7 +15,7 @@ void AddAgentCommands(CLI::App& root, Context& context);  // agent register|list
 // agent unknown|adopt|block|unblock|blocked; called by AddAgentCommands
 void AddUnknownAgentCommands(CLI::App& agent, Context& context);
 void AddTokenCommands(CLI::App& root, Context& context);  // token issue|inspect
-void AddToolCommands(CLI::App& root, Context& context);   // tool add|apply|list|show
+void AddToolCommands(CLI::App& root, Context& context);   // tool add|apply|import|list|show
 void AddPolicyCommands(
     CLI::App& root,
     Context& context);  // policy validate|test|compile|schema|diff|publish|list|show

@@ -1,4 +1,4 @@
-// aegis tool add|apply|list|show: the registry of tools of the control API.
+// aegis tool add|apply|import|list|show: the registry of tools of the control API.
 #include <CLI/CLI.hpp>
 
 #include "aegis/cli/commands.h"
@@ -6,6 +6,7 @@
 #include "aegis/cli/policy_files.h"
 #include "aegis/cli/tool_files.h"
 #include "aegis/policy/node.h"
+#include "aegis/tool/openapi.h"
 
 namespace aegis::cli {
 
@@ -69,6 +70,86 @@ void AddApply(CLI::App& tool, Context& context) {
       answers.push_back(std::move(answer));
     }
     if (context.format() == Format::kJson) PrintJson(answers);
+    return kExitOk;
+  });
+}
+
+// The JSON of the first document in a text of YAML or JSON; mistakes go to `diagnostics`.
+class FirstDocument final : public policy::DocumentSink {
+ public:
+  void OnDocument(const policy::NodeTree& tree) override {
+    if (json.empty()) policy::AppendJson(*tree.root, json);
+  }
+  std::string json;
+};
+
+Result<std::string> ReadDescription(const std::string& file) {
+  AEGIS_TRY(std::string text, ReadFileOrInput(file, tool::kMaxOpenApiBytes));
+  // JSON needs no conversion, and is read as strictly.
+  if (text.find_first_not_of(" \t\r\n") == text.find('{')) return text;
+  policy::SourceLimits limits;
+  limits.max_depth = 100;
+  limits.max_nodes_per_document = 5'000'000;
+  limits.max_scalar_bytes = size_t{1} << 20;
+  policy::Diagnostics diagnostics;
+  const policy::SourceText source(file, text);
+  FirstDocument document;
+  policy::ReadSource(source, limits, document, diagnostics);
+  PrintDiagnostics(diagnostics);
+  if (diagnostics.has_errors()) {
+    return Fail(Code::kInvalidArgument, "openapi_malformed", file + " cannot be read");
+  }
+  return std::move(document.json);
+}
+
+void PrintNotes(const char* kind, const std::vector<tool::OpenApiImport::Note>& notes) {
+  for (const tool::OpenApiImport::Note& note : notes) {
+    std::fprintf(stderr, "%s %s: %s\n", kind, Printable(note.operation).c_str(),
+                 Printable(note.detail).c_str());
+  }
+}
+
+void AddImport(CLI::App& tool, Context& context) {
+  struct Flags {
+    std::string name, file, url;
+    bool dry_run = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* import = tool.add_subcommand(
+      "import", "Register a tool by an OpenAPI description (3.0, 3.1): operations become actions");
+  import->add_option("NAME", flags->name, "1-128 characters of A-Z a-z 0-9 . _ -")->required();
+  import->add_option("-f,--file", flags->file, "The description, YAML or JSON; '-': standard input")
+      ->required();
+  import->add_option("--url", flags->url, "Where the tool is; default: the first server");
+  import->add_flag("--dry-run", flags->dry_run, "Print the document for `apply`, register nothing");
+  context.SetAction(import, [&context, flags]() -> Result<int> {
+    AEGIS_TRY(const std::string description, ReadDescription(flags->file));
+    AEGIS_TRY(const tool::OpenApiImport made,
+              tool::ImportOpenApi(description, flags->name, flags->url));
+    PrintNotes("left out", made.left_out);
+    PrintNotes("note", made.remarks);
+    std::fprintf(stderr, "%s made, %s left out\n",
+                 Count(made.spec.actions.size(), "action").c_str(),
+                 Count(made.left_out.size(), "operation").c_str());
+    if (made.spec.actions.empty()) {
+      // Without actions the tool would have no map, and any path would be an action.
+      return Fail(Code::kFailedPrecondition, "openapi_empty",
+                  "no operation of the description can be an action");
+    }
+    const json document = json::parse(tool::SpecJson(made.spec));
+    if (flags->dry_run) {
+      PrintJson(document);
+      return kExitOk;
+    }
+    AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
+    AEGIS_TRY(const json answer,
+              client.Call("PUT", "/api/v1/tools/" + EncodeSegment(made.spec.name), &document));
+    if (context.format() == Format::kJson) {
+      PrintJson(answer);
+    } else {
+      std::printf("tool %s -> %s; next: aegis tool show %s\n", made.spec.name.c_str(),
+                  made.spec.base_url.c_str(), made.spec.name.c_str());
+    }
     return kExitOk;
   });
 }
@@ -153,6 +234,7 @@ void AddToolCommands(CLI::App& root, Context& context) {
   tool->require_subcommand(1);
   AddAdd(*tool, context);
   AddApply(*tool, context);
+  AddImport(*tool, context);
   AddList(*tool, context);
   AddShow(*tool, context);
 }

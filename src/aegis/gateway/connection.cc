@@ -157,7 +157,7 @@ void Connection::ParseHead() {
 void Connection::CollectBody(BodyType type) {
   const net::RequestHead& request = parser_.head();
   body_type_ = type;
-  judged_ = type == BodyType::kJson || type == BodyType::kForm;
+  judged_ = IsJudged(type);
   in_place_ = request.body == BodyKind::kLength &&
               request.content_length <= input_.capacity() - request.bytes;
   if (judged_ && request.body == BodyKind::kLength &&
@@ -206,6 +206,7 @@ void Connection::AdvanceBody() {
   if (!TakeBody(input_.view().substr(body_at_), !in_place_, &used)) return;
   body_at_ += used;
   if (!AccountBody()) return;
+  if (body_type_ == BodyType::kUnread) return ReadyToJudge();
   if (!judged_ && !CollectedBody().empty()) {
     switch (LookAtBody(CollectedBody())) {
       case Looks::kOpaque:

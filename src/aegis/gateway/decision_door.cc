@@ -89,7 +89,7 @@ void Exchange::JudgeDecisionRequest() {
   Refusal refusal;
   // A call that was refused before it was judged has left its values there.
   worker_.pipeline().arena().Reset();
-  const Value body = BuildParams(BodyType::kJson, body_, {}, worker_.pipeline().arena(), &refusal);
+  const Value body = BuildParams({BodyType::kJson, body_}, worker_.pipeline().arena(), &refusal);
   DecisionRequest request;
   if (!body.is_undefined()) {
     if (downstream_.head().has_query) {
@@ -142,7 +142,7 @@ void Exchange::AnswerDecision() {
 void Exchange::TakeResult() {
   Refusal refusal;
   Pipeline& pipeline = worker_.pipeline();
-  const Value body = BuildParams(BodyType::kJson, body_, {}, pipeline.arena(), &refusal);
+  const Value body = BuildParams({BodyType::kJson, body_}, pipeline.arena(), &refusal);
   int status = 0;
   if (!body.is_undefined()) refusal = ReadResult(body, &status);
   pipeline.arena().Reset();

@@ -49,7 +49,7 @@ void Exchange::OnHead() {
   counted_ = true;
   settled_ = false;
   worker_.pipeline().Begin(&head, downstream_.started_ns(), &ticket_);
-  route_ = FindRoute(head.path, &action_storage_);
+  if (!FindDoor()) return;
   if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
   if (route_.door == Door::kNone) {
     return AnswerProblem(
@@ -70,7 +70,13 @@ void Exchange::OnHead() {
   caller_ = *std::move(caller);
 
   Refusal refusal;
-  BodyType type = ClassifyBody(head, &refusal);
+  tool::ActionMap::Match match;
+  if (is_tool_call())
+    refusal = ResolveAction(worker_.pipeline().state(), head.method, &route_, &match);
+  if (refusal.status != 0) {
+    return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+  }
+  BodyType type = ClassifyBody(head, BodiesOf(match), &refusal);
   if (route_.door == Door::kData) {
     // OPA reads every body as JSON, whatever its type says; so do its clients rely on.
     if (refusal.reason == "content_type") refusal = {};
@@ -95,6 +101,26 @@ void Exchange::OnHead() {
   }
   state_ = State::kReceiving;
   downstream_.CollectBody(type);
+}
+
+// By the name that the request was sent to, or by its path. False: it was refused.
+bool Exchange::FindDoor() {
+  const net::RequestHead& head = downstream_.head();
+  Refusal refusal;
+  const std::string_view tool = FindHostTool(worker_.pipeline().state(), head.host, &refusal);
+  if (refusal.status != 0) {
+    route_ = {};
+    AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+    return false;
+  }
+  if (tool.empty()) {
+    route_ = FindRoute(head.path, &path_storage_);
+    return true;
+  }
+  // Its own name, for the state may change before the call is over.
+  tool_storage_ = tool;
+  route_ = FindToolRoute(tool_storage_, {}, head.path, &path_storage_);
+  return true;
 }
 
 const net::RequestHead& Exchange::head() const {
@@ -143,11 +169,21 @@ void Exchange::OnBody(BodyType type, std::string_view body, bool complete, bool 
 }
 
 void Exchange::JudgeToolCall(BodyType type) {
-  Refusal refusal;
+  // By the state as it is now, like all that is judged.
+  tool::ActionMap::Match match;
+  Refusal refusal = ResolveAction(worker_.pipeline().state(), head().method, &route_, &match);
+  const bool unread = BodiesOf(match) == tool::kUnreadBody;
+  if (refusal.status == 0 && type != BodyType::kNone && unread != (type == BodyType::kUnread)) {
+    refusal = {503, "settings_changed", "the tool's map changed while the body came; try again"};
+  }
+  if (refusal.status != 0) {
+    return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
+  }
   // A call that was refused before it was judged has left its values there.
   worker_.pipeline().arena().Reset();
-  const rego::Value params =
-      BuildParams(type, body_, head().query, worker_.pipeline().arena(), &refusal);
+  const ParamSource source{type, body_, head().query, head().fields,
+                           match.action == nullptr ? nullptr : &match};
+  const rego::Value params = BuildParams(source, worker_.pipeline().arena(), &refusal);
   if (params.is_undefined()) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);
   }

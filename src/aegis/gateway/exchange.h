@@ -65,6 +65,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
     return route_.door == Door::kProxy || route_.door == Door::kExtAuthz;
   }
   Pipeline::Origin CallOrigin() const;
+  bool FindDoor();
   bool CheckMethod();
   // Whether Envoy asks about a call that can be judged, with all of its body.
   bool CheckEnvoyCall();
@@ -105,7 +106,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   RecordSlot* pending_ = nullptr;
   Route route_;
   WebSocketRequest websocket_;
-  std::string action_storage_;
+  std::string path_storage_, tool_storage_;
   Caller caller_;
   Ticket ticket_;
   std::string_view body_;

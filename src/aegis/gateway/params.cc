@@ -1,20 +1,16 @@
 #include "aegis/gateway/params.h"
 
 #include <algorithm>
-#include <array>
-#include <optional>
-#include <span>
 
 #include "aegis/base/text.h"
+#include "aegis/gateway/param_fields.h"
 #include "aegis/net/http1_grammar.h"
+#include "aegis/tool/loose_name.h"
 
 namespace aegis::gateway {
 namespace {
 
 using net::FieldId;
-
-constexpr size_t kMaxPairs = 256;
-constexpr Refusal kTooMany{400, "too_many_params", "the request has too many parameters"};
 
 // Media type and charset of a Content-Type (RFC 9110 §8.3).
 struct MediaType {
@@ -72,36 +68,15 @@ bool IsOpaqueType(std::string_view type) {
   return false;
 }
 
-// Bytes after which a folded text is never longer, in the forms that fold to an ASCII letter:
-// U+017F to s, U+212A to k (Go's encoding/json matches names so).
-constexpr std::string_view kLongS = "\xc5\xbf";
-constexpr std::string_view kKelvin = "\xe2\x84\xaa";
-
 // A name as readers that do not distinguish case take it.
 std::string_view FoldCase(std::string_view name, Arena& arena) {
   char* out = static_cast<char*>(arena.Allocate(name.size(), 1));
-  if (!out) return {};
-  size_t size = 0;
-  for (size_t i = 0; i < name.size(); ++i) {
-    const char c = name[i];
-    if (c >= 'A' && c <= 'Z') {
-      out[size++] = static_cast<char>(c + ('a' - 'A'));
-    } else if (name.substr(i).starts_with(kLongS)) {
-      out[size++] = 's';
-      i += kLongS.size() - 1;
-    } else if (name.substr(i).starts_with(kKelvin)) {
-      out[size++] = 'k';
-      i += kKelvin.size() - 1;
-    } else {
-      out[size++] = c;
-    }
-  }
-  return {out, size};
+  return out == nullptr ? std::string_view() : std::string_view(out, tool::FoldCase(name, out));
 }
 
 bool FoldsToItself(std::string_view name) {
   for (const char c : name) {
-    if ((c >= 'A' && c <= 'Z') || c == kLongS[0] || c == kKelvin[0]) return false;
+    if ((c >= 'A' && c <= 'Z') || static_cast<uint8_t>(c) >= 0x80) return false;
   }
   return true;
 }
@@ -135,87 +110,6 @@ bool HasAmbiguousName(rego::Value value, Arena& arena) {
   return std::adjacent_find(names, names + members.size()) != names + members.size();
 }
 
-// A form or query name as the loosest reader takes it: besides case, PHP drops leading spaces and
-// makes
-// '_' of ' ' and '.'.
-std::string_view LooseName(std::string_view name, Arena& arena) {
-  name.remove_prefix(std::min(name.find_first_not_of(' '), name.size()));
-  const std::string_view folded = FoldCase(name, arena);
-  char* out = const_cast<char*>(folded.data());  // FoldCase has just written it
-  for (size_t i = 0; i < folded.size(); ++i) {
-    if (out[i] == ' ' || out[i] == '.') out[i] = '_';
-  }
-  return folded;
-}
-
-bool HasControlByte(std::string_view text) {
-  for (char c : text) {
-    if (static_cast<uint8_t>(c) < 0x20 || c == 0x7f) return true;
-  }
-  return false;
-}
-
-// Percent-decoded text in the arena, or the text itself when there is nothing to decode.
-std::optional<std::string_view> Decode(std::string_view text, Arena& arena) {
-  if (text.find_first_of("%+") == std::string_view::npos) return text;
-  const std::optional<std::string> decoded = net::PercentDecode(text, true);
-  if (!decoded) return std::nullopt;
-  const std::string_view copy = arena.Copy(*decoded);
-  if (copy.size() != decoded->size()) return std::nullopt;
-  return copy;
-}
-
-struct Pair {
-  std::string_view name;
-  std::string_view loose;  // LooseName of it
-  std::string_view value;
-};
-
-struct Pairs {
-  std::array<Pair, kMaxPairs> items;
-  size_t count = 0;
-};
-
-bool ParsePairs(std::string_view text, Arena& arena, Pairs* pairs, Refusal* refusal) {
-  while (!text.empty()) {
-    const size_t ampersand = text.find('&');
-    const std::string_view pair = text.substr(0, ampersand);
-    text = ampersand == std::string_view::npos ? std::string_view() : text.substr(ampersand + 1);
-    if (pair.empty()) continue;
-    const size_t equals = pair.find('=');
-    const auto name = Decode(pair.substr(0, equals), arena);
-    const auto value = equals == std::string_view::npos ? std::string_view()
-                                                        : Decode(pair.substr(equals + 1), arena);
-    if (!name || !value || name->empty() || HasControlByte(*name) || !IsValidUtf8(*name) ||
-        !IsValidUtf8(*value)) {
-      *refusal = {400, "bad_params", "a parameter is not percent-encoded UTF-8 with a name"};
-      return false;
-    }
-    if (name->find('[') != std::string_view::npos) {
-      *refusal = {400, "ambiguous_params",
-                  "'[' in a parameter's name means different things to different tools; send JSON"};
-      return false;
-    }
-    const std::string_view loose = LooseName(*name, arena);
-    if (loose.empty()) {
-      *refusal = {400, "bad_params", "a parameter has no name"};
-      return false;
-    }
-    if (pairs->count == kMaxPairs) {
-      *refusal = kTooMany;
-      return false;
-    }
-    for (size_t i = 0; i < pairs->count; ++i) {
-      if (pairs->items[i].loose == loose) {
-        *refusal = {400, "ambiguous_params", "a parameter is given twice"};
-        return false;
-      }
-    }
-    pairs->items[pairs->count++] = {*name, loose, *value};
-  }
-  return true;
-}
-
 }  // namespace
 
 bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal) {
@@ -226,7 +120,20 @@ bool CheckNames(rego::Value params, Arena& arena, Refusal* refusal) {
   return false;
 }
 
-BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
+PartType ClassifyPart(std::string_view content_type) {
+  if (content_type.empty()) return PartType::kText;
+  const MediaType media = ParseMediaType(content_type);
+  const bool is_utf8 = media.charset.empty() || EqualsIgnoreCase(media.charset, "utf-8") ||
+                       EqualsIgnoreCase(media.charset, "us-ascii");
+  if (media.ambiguous || !is_utf8) return PartType::kOther;
+  if (IsJsonType(media.type)) return PartType::kJson;
+  return EqualsIgnoreCase(media.type, "text/plain") ? PartType::kText : PartType::kOther;
+}
+
+namespace {
+
+// As ClassifyBody, for an action that may have any kind of body that is judged.
+BodyType ClassifyJudged(const net::RequestHead& head, Refusal* refusal) {
   std::string_view content_type;
   int types = 0;
   for (const net::HeaderField& field : head.fields) {
@@ -260,12 +167,45 @@ BodyType ClassifyBody(const net::RequestHead& head, Refusal* refusal) {
   }
   if (IsJsonType(media.type)) return BodyType::kJson;
   if (EqualsIgnoreCase(media.type, "application/x-www-form-urlencoded")) return BodyType::kForm;
+  if (EqualsIgnoreCase(media.type, "multipart/form-data")) return BodyType::kMultipart;
   // Without a type it may yet be JSON, which LookAtBody tells.
   if (IsOpaqueType(media.type) || media.type.empty()) {
     return media.type.empty() ? BodyType::kUndeclared : BodyType::kOpaque;
   }
   *refusal = {415, "content_type",
               "bodies of this type are not judged yet; send application/json or a form"};
+  return BodyType::kNone;
+}
+
+bool MayHave(tool::Bodies bodies, BodyType type) {
+  switch (type) {
+    case BodyType::kNone:
+    case BodyType::kUnread:
+      return true;
+    case BodyType::kJson:
+    case BodyType::kUndeclared:  // it may turn out to be JSON
+      return (bodies & tool::kJsonBody) != 0;
+    case BodyType::kForm:
+      return (bodies & tool::kFormBody) != 0;
+    case BodyType::kMultipart:
+      return (bodies & tool::kMultipartBody) != 0;
+    case BodyType::kOpaque:
+      return (bodies & tool::kOpaqueBody) != 0;
+  }
+  return false;
+}
+
+}  // namespace
+
+BodyType ClassifyBody(const net::RequestHead& head, tool::Bodies bodies, Refusal* refusal) {
+  if (bodies == tool::kUnreadBody) {
+    const bool none = head.body == net::BodyKind::kNone ||
+                      (head.body == net::BodyKind::kLength && head.content_length == 0);
+    return none ? BodyType::kNone : BodyType::kUnread;
+  }
+  const BodyType type = ClassifyJudged(head, refusal);
+  if (refusal->status != 0 || MayHave(bodies, type)) return type;
+  *refusal = {415, "content_type", "by the tool's map the action takes no body of this type"};
   return BodyType::kNone;
 }
 
@@ -290,76 +230,59 @@ Looks LookAtBody(std::string_view start) {
   return start[first] == '{' || start[first] == '[' ? Looks::kLikeJson : Looks::kOpaque;
 }
 
-rego::Value BuildParams(BodyType type, std::string_view body, std::string_view query, Arena& arena,
-                        Refusal* refusal) {
-  rego::Value params = rego::Value::EmptyObject();
-  if (type == BodyType::kJson) {
-    json::Limits limits;
-    limits.max_bytes = SIZE_MAX;  // the door has limited it
-    auto value = rego::ParseJsonInPlace(body, arena, limits);
-    if (!value) {
-      const std::string_view reason = value.error().reason;
-      if (reason == "json_duplicate_key") {
-        *refusal = {400, "ambiguous_params", "the JSON body has a member twice"};
-      } else if (reason == "json_too_deep" || reason == "json_too_many" ||
-                 reason == "json_memory") {
-        *refusal = {413, reason, "the JSON body nests too deep or holds too many values"};
-      } else {
-        *refusal = {400, "bad_json", "the body is not one valid JSON text in UTF-8"};
-      }
-      return {};
+rego::Value ParseJsonParams(std::string_view text, Arena& arena, Refusal* refusal) {
+  json::Limits limits;
+  limits.max_bytes = SIZE_MAX;  // the door has limited it
+  auto value = rego::ParseJsonInPlace(text, arena, limits);
+  if (!value) {
+    const std::string_view reason = value.error().reason;
+    if (reason == "json_duplicate_key") {
+      *refusal = {400, "ambiguous_params", "the JSON body has a member twice"};
+    } else if (reason == "json_too_deep" || reason == "json_too_many" || reason == "json_memory") {
+      *refusal = {413, reason, "the JSON body nests too deep or holds too many values"};
+    } else {
+      *refusal = {400, "bad_json", "the body is not one valid JSON text in UTF-8"};
     }
-    if (!value->is_object()) {
+    return {};
+  }
+  return CheckNames(*value, arena, refusal) ? *value : rego::Value();
+}
+
+rego::Value BuildParams(const ParamSource& source, Arena& arena, Refusal* refusal) {
+  rego::Value params = rego::Value::EmptyObject();
+  if (source.type == BodyType::kJson) {
+    params = ParseJsonParams(source.body, arena, refusal);
+    if (params.is_undefined()) return {};
+    if (!params.is_object()) {
       *refusal = {400, "params_not_object", "the JSON body of a call must be an object"};
       return {};
     }
-    if (!CheckNames(*value, arena, refusal)) return {};
-    params = *value;
   }
-  if (type == BodyType::kUndeclared) {
+  if (source.type == BodyType::kUndeclared) {
     *refusal = kUndeclaredBody;
     return {};
   }
-  if (type == BodyType::kForm && LookAtBody(body) == Looks::kLikeJson) {
+  if (source.type == BodyType::kForm && LookAtBody(source.body) == Looks::kLikeJson) {
     *refusal = {400, "ambiguous_params", "the form begins like JSON; some tools would read it so"};
     return {};
   }
-  if (query.empty() && type != BodyType::kForm) return params;
-  if (query.find(';') != std::string_view::npos ||
-      (type == BodyType::kForm && body.find(';') != std::string_view::npos)) {
-    *refusal = {400, "ambiguous_params", "';' in parameters is ambiguous; send it as %3B"};
-    return {};
+  const bool is_form = source.type == BodyType::kForm || source.type == BodyType::kMultipart;
+  if (source.query.empty() && !is_form && source.match == nullptr) return params;
+  ParamFields fields(source.match == nullptr ? nullptr : source.match->action, arena, refusal);
+  bool good = fields.CheckMembers(params);
+  if (source.type == BodyType::kForm) {
+    good = good && fields.AddUrlEncoded(tool::Place::kBody, source.body);
+  } else if (source.type == BodyType::kMultipart) {
+    std::string_view content_type;
+    for (const net::HeaderField& field : source.fields) {
+      if (field.id == FieldId::kContentType) content_type = field.value;
+    }
+    good = good && fields.AddFormData(source.body, content_type);
   }
-  Pairs pairs;
-  if (type == BodyType::kForm && !ParsePairs(body, arena, &pairs, refusal)) return {};
-  if (!ParsePairs(query, arena, &pairs, refusal)) return {};
-  // Names of the body, as the loosest reader takes them.
-  std::span<std::string_view> in_body;
-  if (const auto members = params.members(); !members.empty() && pairs.count > 0) {
-    auto* names = arena.AllocateArray<std::string_view>(members.size());
-    if (!names) {
-      *refusal = kTooMany;
-      return {};
-    }
-    for (size_t i = 0; i < members.size(); ++i) {
-      names[i] = LooseName(members[i].key.string_value(), arena);
-    }
-    std::sort(names, names + members.size());
-    in_body = {names, members.size()};
-  }
-  for (size_t i = 0; i < pairs.count; ++i) {
-    const Pair& pair = pairs.items[i];
-    if (std::binary_search(in_body.begin(), in_body.end(), pair.loose)) {
-      *refusal = {400, "ambiguous_params", "a parameter is in both the query and the body"};
-      return {};
-    }
-    if (rego::ObjectInsert(arena, params, rego::MakeStringView(pair.name),
-                           rego::MakeStringView(pair.value)) != rego::Edit::kOk) {
-      *refusal = kTooMany;
-      return {};
-    }
-  }
-  return params;
+  good = good && fields.AddUrlEncoded(tool::Place::kQuery, source.query);
+  if (source.match != nullptr) good = good && fields.AddMapped(*source.match, source.fields);
+  good = good && fields.AddTo(params);
+  return good ? params : rego::Value();
 }
 
 }  // namespace aegis::gateway

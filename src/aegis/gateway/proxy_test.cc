@@ -294,7 +294,7 @@ TEST(ProxyTest, RefusedRequests) {
        400, "ambiguous_params"},
       // Bodies that a tool may read as params and policy cannot.
       {post("", "to=acct_evil"), 415, "content_type"},
-      {post("Content-Type: multipart/form-data; boundary=x\r\n", "--x--"), 415, "content_type"},
+      {post("Content-Type: multipart/form-data; boundary=x\r\n", "x"), 400, "bad_form"},
       {post("Content-Type: application/xml\r\n", "<a/>"), 415, "content_type"},
       {post("Content-Type: image/svg+xml\r\n", "<a/>"), 415, "content_type"},
       {post("Content-Type: application/json; charset=ibm037; charset=utf-8\r\n", "{}"), 415,

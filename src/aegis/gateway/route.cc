@@ -24,18 +24,17 @@ std::string_view CheckToolPath(std::string_view path) {
   return "a path with ';' means different things to different servers";
 }
 
-// The action in `rest`, which is what is behind the tool, with its '/'.
+// `rest`: what is behind the tool, with its '/'.
 void ReadRest(std::string_view rest, std::string* storage, Route* route) {
-  const std::string_view action = rest.empty() ? rest : rest.substr(1, rest.find('/', 1) - 1);
-  if (action.empty()) {
-    route->error = "the path names no action: call /tools/<tool>/<action>";
-    return;
-  }
+  if (rest.empty()) rest = "/";
   route->rest = rest;
-  route->action = action;
-  if (action.find('%') == std::string_view::npos) return;
-  *storage = net::PercentDecode(action, false).value_or(std::string());
-  route->action = *storage;
+  route->path = rest;
+  if (rest.find('%') != std::string_view::npos) {
+    *storage = net::PercentDecode(rest, false).value_or("/");
+    route->path = *storage;
+  }
+  // No segment has an encoded '/', so that they are the same decoded.
+  route->action = route->path.substr(1, route->path.find('/', 1) - 1);
 }
 
 }  // namespace
@@ -68,7 +67,7 @@ Route FindRoute(std::string_view path, std::string* storage) {
     const std::string_view named = path.substr(kExtAuthzFor.size());
     const size_t slash = named.find('/');
     if (slash == 0 || slash == std::string_view::npos) return route;
-    route = FindToolRoute(named.substr(0, slash), {}, false, named.substr(slash), storage);
+    route = FindToolRoute(named.substr(0, slash), {}, named.substr(slash), storage);
     route.door = Door::kExtAuthz;
     route.call_path = route.rest;
     return route;
@@ -94,8 +93,8 @@ Route FindRoute(std::string_view path, std::string* storage) {
   return route;
 }
 
-Route FindToolRoute(std::string_view tool, std::string_view prefix, bool action_is_known,
-                    std::string_view path, std::string* storage) {
+Route FindToolRoute(std::string_view tool, std::string_view prefix, std::string_view path,
+                    std::string* storage) {
   Route route;
   route.error = net::CheckGovernedPath(path);
   if (route.error.empty()) route.error = CheckToolPath(path);
@@ -105,8 +104,7 @@ Route FindToolRoute(std::string_view tool, std::string_view prefix, bool action_
   }
   route.door = Door::kProxy;
   route.tool = tool;
-  route.rest = path.substr(prefix.size());
-  if (!action_is_known) ReadRest(route.rest, storage, &route);
+  ReadRest(path.substr(prefix.size()), storage, &route);
   return route;
 }
 

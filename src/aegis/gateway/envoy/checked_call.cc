@@ -84,37 +84,44 @@ Refusal CheckedCall::ReadHead(CheckRequest& request, const net::Http1Limits& lim
   }
   const RouteNames& names = request.names;
   if (!names.body.empty() && names.body != kUnread) return kBadBody;
-  Route route;
   if (names.tool.empty()) {
     if (!names.prefix.empty()) return kBadPrefix;
-    route = FindRoute(head.path, &storage_);
+    route_ = FindRoute(head.path, &storage_);
   } else {
     if (!names.prefix.empty() && (names.prefix.front() != '/' || names.prefix.back() == '/')) {
       return kBadPrefix;
     }
-    route = FindToolRoute(names.tool, names.prefix, !names.action.empty(), head.path, &storage_);
+    route_ = FindToolRoute(names.tool, names.prefix, head.path, &storage_);
   }
-  if (!route.error.empty()) return {400, "bad_path", route.error};
-  if (route.door != Door::kProxy) return names.tool.empty() ? kNoPath : kNotBelowPrefix;
-  tool = route.tool;
-  action = names.action.empty() ? route.action : names.action;
+  if (!route_.error.empty()) return {400, "bad_path", route_.error};
+  if (route_.door != Door::kProxy) return names.tool.empty() ? kNoPath : kNotBelowPrefix;
+  tool = route_.tool;
+  action = names.action;
+  match_.action = nullptr;
   if (!IsToolMethod(head.method)) return kMethodRefusal;
   if (request.has_other_pseudo_header || head.Find(FieldId::kUpgrade) != nullptr)
     return kUpgradeNotJudged;
   return {};
 }
 
+Refusal CheckedCall::FindAction(const CheckRequest& request, const State* state) {
+  if (!request.names.action.empty()) return {};
+  const Refusal refusal = ResolveAction(state, head.method, &route_, &match_);
+  action = route_.action;
+  return refusal;
+}
+
 rego::Value CheckedCall::ReadParams(const CheckRequest& request, const Limits& limits, Arena& arena,
                                     Refusal* refusal) {
   body_type = BodyType::kNone;
-  if (request.names.body == kUnread) {
-    return BuildParams(BodyType::kNone, {}, head.query, arena, refusal);
-  }
+  ParamSource source{
+      BodyType::kNone, {}, head.query, head.fields, match_.action == nullptr ? nullptr : &match_};
+  if (request.names.body == kUnread) return BuildParams(source, arena, refusal);
   *refusal = CheckBody(request, head, limits.max_request_bytes);
   if (refusal->status != 0) return {};
   head.body = request.body.empty() ? BodyKind::kNone : BodyKind::kLength;
   head.content_length = request.body.size();
-  BodyType type = ClassifyBody(head, refusal);
+  BodyType type = ClassifyBody(head, BodiesOf(match_), refusal);
   if (refusal->status != 0) return {};
   if (type == BodyType::kUndeclared) {
     // Even if it looks like JSON: Envoy may keep the type from Aegis, and tell the tool of a form.
@@ -129,7 +136,7 @@ rego::Value CheckedCall::ReadParams(const CheckRequest& request, const Limits& l
     // Whatever it is declared as, a tool may read it as JSON; so policy must.
     if (LookAtBody(request.body) == Looks::kLikeJson) type = BodyType::kJson;
   }
-  const bool judged = type == BodyType::kJson || type == BodyType::kForm;
+  const bool judged = IsJudged(type);
   if (judged && request.body.size() > limits.max_body_bytes) {
     *refusal = kBodyTooLarge;
     return {};
@@ -139,7 +146,9 @@ rego::Value CheckedCall::ReadParams(const CheckRequest& request, const Limits& l
     return {};
   }
   body_type = type;
-  return BuildParams(type, request.body, head.query, arena, refusal);
+  source.type = type;
+  source.body = request.body;
+  return BuildParams(source, arena, refusal);
 }
 
 }  // namespace aegis::gateway

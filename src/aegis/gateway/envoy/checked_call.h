@@ -12,6 +12,8 @@
 #include "aegis/gateway/envoy/check_request.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/params.h"
+#include "aegis/gateway/route.h"
+#include "aegis/gateway/state.h"
 #include "aegis/net/http1_parser.h"
 #include "aegis/rego/value.h"
 
@@ -54,12 +56,17 @@ struct CheckedCall {
 
   // What the head alone says. A refusal of status 0: nothing is wrong with it.
   Refusal ReadHead(CheckRequest& request, const net::Http1Limits& limits);
+  // Which action it is, and how its params are read, unless Envoy's configuration of the route says
+  // so (`state` may be nullptr). Only after ReadHead; again when the state may be another.
+  Refusal FindAction(const CheckRequest& request, const State* state);
   // The params, in `arena`; undefined, with `*refusal` set, when they cannot be told. Only after
-  // ReadHead.
+  // FindAction.
   rego::Value ReadParams(const CheckRequest& request, const Limits& limits, Arena& arena,
                          Refusal* refusal);
 
  private:
+  Route route_;
+  tool::ActionMap::Match match_;
   std::string storage_;  // of what had to be decoded
 };
 

@@ -47,6 +47,9 @@ class ExtAuthzService::Check final : public RecordedCall {
                      "Envoy's configuration of the route names a tenant that is not served here"});
     }
 
+    refusal = checked_.FindAction(request_, pipeline_.state());
+    if (refusal.status != 0) return Refuse(refusal);
+
     Pipeline::Input input;
     input.caller = &caller_;
     input.door = decision::Door::kExtAuthz;

@@ -172,6 +172,8 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     service_.pipeline_.Begin(&checked_.head, call_->started_ns(), &ticket_);
     credential_ = Pipeline::FindCredential(checked_.head);
     if (!Authenticate(nullptr)) return;
+    refusal = checked_.FindAction(check_, service_.pipeline_.state());
+    if (refusal.status != 0) return Refuse(refusal);
     // Refused whatever it wants: the body is not worth receiving.
     if (!MayCall()) return Judge({}, {});
     if (order_.state() == Phase::kJudging) return JudgeWhole();
@@ -248,7 +250,9 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     if (order_.body_unseen() && !unread) return Refuse(kBodyMissing);
     check_.body = body_;
     check_.body_is_whole = true;
-    Refusal refusal;
+    // By the state as it is now: what was found at first may be gone.
+    Refusal refusal = checked_.FindAction(check_, service_.pipeline_.state());
+    if (refusal.status != 0) return Refuse(refusal);
     const rego::Value params = checked_.ReadParams(check_, service_.limits_, arena, &refusal);
     if (refusal.status != 0) return Refuse(refusal);
     const std::string_view session = FindSession(checked_.head, &refusal);
@@ -264,9 +268,12 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
     Refusal refusal;
     const bool form = checked_.body_type == BodyType::kForm;
     if (form || !checked_.head.query.empty()) {
-      const rego::Value params =
-          BuildParams(form ? BodyType::kForm : BodyType::kNone, form ? body_ : std::string_view(),
-                      checked_.head.query, arena, &refusal);
+      const rego::Value params = BuildParams({form ? BodyType::kForm : BodyType::kNone,
+                                              form ? body_ : std::string_view(),
+                                              checked_.head.query,
+                                              {},
+                                              nullptr},
+                                             arena, &refusal);
       if (refusal.status != 0) return refusal;
       out_.clear();
       rego::AppendJson(params, out_);
