@@ -142,13 +142,20 @@ void AddImport(CLI::App& tool, Context& context) {
       return kExitOk;
     }
     AEGIS_TRY(ControlClient client, ControlClient::Connect(context));
-    AEGIS_TRY(const json answer,
-              client.Call("PUT", "/api/v1/tools/" + EncodeSegment(made.spec.name), &document));
+    // Of a tool that is registered only what the description says: it keeps its hosts and the rest.
+    const std::string path = "/api/v1/tools/" + EncodeSegment(made.spec.name);
+    json change = {{"actions", document["actions"]}};
+    if (!flags->url.empty()) change["base_url"] = flags->url;
+    auto changed = client.Call("POST", path, &change);
+    if (!changed && changed.error().code == Code::kNotFound) {
+      changed = client.Call("PUT", path, &document);
+    }
+    AEGIS_TRY(const json answer, std::move(changed));
     if (context.format() == Format::kJson) {
       PrintJson(answer);
     } else {
       std::printf("tool %s -> %s; next: aegis tool show %s\n", made.spec.name.c_str(),
-                  made.spec.base_url.c_str(), made.spec.name.c_str());
+                  answer.value("base_url", "").c_str(), made.spec.name.c_str());
     }
     return kExitOk;
   });

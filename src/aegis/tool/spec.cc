@@ -187,6 +187,23 @@ constexpr MemberRow kMembers[] = {
      [](const Spec& spec, std::string& out) { internal::AppendActions(spec.actions, out); }},
 };
 
+// A field that carries a credential is the gateway's: what an agent sends in it reaches no tool.
+void RefuseReplacedParams(const Reader& reader, const Spec& spec) {
+  for (size_t i = 0; i < spec.actions.size(); ++i) {
+    for (const Param& param : spec.actions[i].params) {
+      const bool replaced = std::any_of(
+          spec.upstream.credentials.begin(), spec.upstream.credentials.end(),
+          [&](const Credential& credential) { return credential.header == param.sent_as; });
+      if (param.place != Place::kHeader || !replaced) continue;
+      reader.At("actions", reader.value())
+          .At(i, reader.value())
+          .At("params", reader.value())
+          .At(param.name, reader.value())
+          .Report("is in a field that carries a credential of the tool; it cannot be a param");
+    }
+  }
+}
+
 }  // namespace
 
 std::string CheckName(std::string_view name) {
@@ -232,6 +249,7 @@ Result<Spec> ReadSpec(std::string_view text, std::vector<Mistake>* mistakes) {
     if (internal::HasTls(spec.upstream) && !spec.base_url.starts_with("https://")) {
       reader.At("tls", root).Report("says nothing where base_url does not begin with https://");
     }
+    RefuseReplacedParams(reader, spec);
     if (spec.actions.empty() && root.Find("unmapped") != nullptr && mistakes->empty()) {
       reader.At("unmapped", root).Report("says nothing where there are no actions; leave it out");
     }

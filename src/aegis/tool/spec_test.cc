@@ -148,6 +148,15 @@ TEST(SpecTest, WhatAPathMayNotBe) {
               ElementsAre(HasSubstr("more than 32 segments")));
 }
 
+TEST(SpecTest, AFieldThatCarriesACredentialIsNoParam) {
+  EXPECT_THAT(
+      MistakesOf(
+          R"({"name":"t","base_url":"http://h","credentials":[{"header":"X-Key","secret":"s"}],
+                     "actions":[{"name":"a","method":"GET","path":"/a",
+                                 "params":{"key":{"in":"header","name":"X-Key"}}}]})"),
+      ElementsAre(HasSubstr("/actions/0/params/key is in a field that carries a credential")));
+}
+
 TEST(SpecTest, ActionsMayNotBeInConflict) {
   const auto two = [](const char* a, const char* b, const char* method = "GET") {
     return WithActions(std::string(R"({"name":"a","method":"GET","path":")") + a +
