@@ -94,10 +94,14 @@ class WireWriter {
     Tag(field, Wire::kVarint);
     Varint(value);
   }
-  void Double(uint32_t field, double value) {
+  void Double(uint32_t field, double value) { Fixed64(field, std::bit_cast<uint64_t>(value)); }
+  void Fixed64(uint32_t field, uint64_t value) {
     Tag(field, Wire::kFixed64);
-    auto bits = std::bit_cast<uint64_t>(value);
-    for (int i = 0; i < 8; ++i, bits >>= 8) out_ += static_cast<char>(bits);
+    for (int i = 0; i < 8; ++i, value >>= 8) out_ += static_cast<char>(value);
+  }
+  void Fixed32(uint32_t field, uint32_t value) {
+    Tag(field, Wire::kFixed32);
+    for (int i = 0; i < 4; ++i, value >>= 8) out_ += static_cast<char>(value);
   }
   void Bytes(uint32_t field, std::string_view value) {
     Tag(field, Wire::kBytes);

@@ -252,6 +252,17 @@ void Metrics::AppendExposition(std::string& out) const {
                 "Polls of the policy's source that failed or gave a bundle that was refused.",
                 policy_fetch_failures.value());
 
+  writer.Single("aegis_spans_exported_total", "counter", "Spans that the collector took.",
+                spans_exported.value());
+  writer.Family("aegis_spans_dropped_total", "counter", "Spans that no collector got, by cause.");
+  writer.Sample("aegis_spans_dropped_total", "cause=\"queue_full\"",
+                sum([](const WorkerMetrics& worker) { return worker.spans_dropped.value(); }));
+  writer.Sample("aegis_spans_dropped_total", "cause=\"rejected\"", spans_rejected.value());
+  writer.Sample("aegis_spans_dropped_total", "cause=\"unsent\"", spans_unsent.value());
+  writer.Single("aegis_span_export_failures_total", "counter",
+                "Attempts to send spans that the collector did not take.",
+                span_export_failures.value());
+
   writer.Single("aegis_audit_commits_total", "counter", "Group commits of the audit journal.",
                 audit_commits.value());
   writer.SumOfHistograms("aegis_audit_commit_duration_seconds",

@@ -143,6 +143,7 @@ struct alignas(128) WorkerMetrics {
   Counter upstream_ejections;  // of addresses of tools
   std::array<Counter, kEnvoyAnswerCount> envoy_answers;
   std::array<Counter, kMaxUnknownReasons> unknown_callers;
+  Counter spans_dropped;  // that found the queue to the exporter full
 };
 
 // What the audit journal says of itself; asked at every scrape.
@@ -172,6 +173,12 @@ struct Metrics {
   SharedCounter policy_reloads_ok;
   SharedCounter policy_reloads_failed;
   SharedCounter policy_fetch_failures;  // polls that gave no policy, refused ones among them
+
+  // Spans by what became of them at the collector, and attempts to send some that failed.
+  SharedCounter spans_exported;
+  SharedCounter spans_rejected;
+  SharedCounter spans_unsent;
+  SharedCounter span_export_failures;
 
   // Written by the journal's thread only.
   Counter audit_commits;

@@ -86,8 +86,10 @@ TraceContext TraceIdSource::NewSpan(const TraceContext& parent) {
 }
 
 TraceIdSource::Continued TraceIdSource::Continue(std::string_view traceparent) {
-  if (const auto parent = ParseTraceparent(traceparent)) return {NewSpan(*parent), false};
-  return {NewTrace(), true};
+  if (const auto parent = ParseTraceparent(traceparent)) {
+    return {NewSpan(*parent), parent->span_id, false};
+  }
+  return {NewTrace(), {}, true};
 }
 
 }  // namespace aegis::telemetry
