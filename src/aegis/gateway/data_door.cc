@@ -244,6 +244,7 @@ void Exchange::AnswerDataError(int status, std::string_view reason, std::string_
   answer.headers = headers;
   answer.body = text_;
   answer.close = close;
+  NoteAnswer(status, reason);
   downstream_.Send(answer);
 }
 

@@ -19,6 +19,24 @@ using net::FieldId;
 
 constexpr std::string_view kCrlf = "\r\n";
 
+// What spans call the paths of a door.
+std::string_view TemplateOf(Door door) {
+  switch (door) {
+    case Door::kDecision:
+      return "/v1/decisions";
+    case Door::kDecisionResult:
+      return "/v1/decisions/{id}/result";
+    case Door::kData:
+      return "/v1/data/{path}";
+    case Door::kExtAuthz:
+      return "/v1/ext_authz/{path}";
+    case Door::kProxy:
+    case Door::kNone:
+      return {};
+  }
+  return {};
+}
+
 void AppendNumber(std::string& out, uint64_t number) {
   char digits[24];
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
@@ -48,8 +66,13 @@ void Exchange::OnHead() {
   worker_.metrics().requests_in_flight.Add(1);
   counted_ = true;
   settled_ = false;
+  span_ = {};
+  span_.status = 200;  // unless another answer is noted
+  span_.method = SpanMethod(head.method);
   worker_.pipeline().Begin(&head, downstream_.started_ns(), &ticket_);
   if (!FindDoor()) return;
+  span_.route = TemplateOf(route_.door);
+  span_.is_proxied = route_.door == Door::kProxy;
   if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
   if (route_.door == Door::kNone) {
     return AnswerProblem(
@@ -215,6 +238,7 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
 void Exchange::AwaitRecord() {
   caller_ = Caller();
   if (!pending_) {
+    ticket_.decided = false;
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
   decision_headers_.Clear();
@@ -227,6 +251,7 @@ void Exchange::OnRecorded(bool durable) {
   if (!durable) {
     // Not a decision that anyone may rely on: the answer does not carry it.
     ticket_.proceeds = false;
+    ticket_.decided = false;
     state_ = State::kReceiving;
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
@@ -264,6 +289,8 @@ void Exchange::Forward() {
   request.chunked = chunked;
   request.websocket_key = websocket_.key;
   request.own_headers = decision_headers_.items();
+  tool_host_ = found->second.host;
+  tool_span_.started_ns = worker_.pipeline().clock().MonotonicNanos();
   relay_.Start(request);
 }
 
@@ -298,8 +325,9 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
     if (!tool.credentials.empty() && IsCredential(tool, field.name)) continue;
     out.append(field.name).append(": ").append(field.value).append(kCrlf);
   }
-  const telemetry::TraceContext span = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);
-  out.append("traceparent: ").append(telemetry::Traceparent(span).text()).append(kCrlf);
+  tool_span_.context = worker_.pipeline().trace_ids().NewSpan(ticket_.trace);
+  out.append("traceparent: ").append(telemetry::Traceparent(tool_span_.context).text());
+  out.append(kCrlf);
   if (chunked) {
     out.append("transfer-encoding: chunked\r\n");
   } else if (has_length) {
@@ -315,6 +343,7 @@ void Exchange::BuildUpstreamHead(const Tool& tool, bool chunked, uint64_t length
 }
 
 void Exchange::OnRelayDone() {
+  NoteAnswer(relay_.status(), {});
   Settle(relay_.status(), {});
   End();
   downstream_.FinishAnswer();
@@ -328,6 +357,8 @@ void Exchange::OnRelayFailed(int status, std::string_view reason, std::string_vi
 }
 
 void Exchange::OnRelayAborted(std::string_view reason) {
+  NoteAnswer(relay_.status(), reason);
+  span_.failed = true;
   Settle(relay_.status(), reason);
   End();
   downstream_.Abort();
@@ -342,8 +373,10 @@ void Exchange::OnNewState() {
 }
 
 void Exchange::OnClientGone() {
+  NoteAnswer(0, "client_gone");
   if (state_ == State::kForwarding) {
     relay_.Cancel();
+    span_.status = relay_.status();
     Settle(relay_.status(), "client_gone");
   } else if (state_ == State::kRecording && ticket_.proceeds && is_tool_call()) {
     Settle(0, "client_gone");
@@ -361,8 +394,18 @@ void Exchange::Settle(int status, std::string_view error) {
     figures.request_bytes = relay_.request_bytes();
     figures.response_bytes = relay_.response_bytes();
     figures.attempts = relay_.attempts();
+    tool_span_.method = span_.method;
+    tool_span_.host = tool_host_;
+    tool_span_.status = relay_.status();
+    tool_span_.error = error;
+    worker_.pipeline().spans().FinishToolCall(ticket_, tool_span_);
   }
   worker_.pipeline().RecordOutcome(ticket_, ticket_.id.text(), figures);
+}
+
+void Exchange::NoteAnswer(int status, std::string_view error) {
+  span_.status = status;
+  span_.error = error;
 }
 
 void Exchange::End() {
@@ -375,6 +418,7 @@ void Exchange::End() {
   worker_.metrics().requests_in_flight.Add(-1);
   worker_.metrics().request_duration.Observe(worker_.pipeline().clock().MonotonicNanos() -
                                              ticket_.started_ns);
+  worker_.pipeline().spans().Finish(&ticket_, span_);
 }
 
 void Exchange::AnswerDenied() {
@@ -413,6 +457,8 @@ void Exchange::SendOwn(bool close) {
   answer.headers = own_.headers.items();
   answer.body = text_;
   answer.close = close;
+  NoteAnswer(problem.status,
+             problem.token_error.empty() ? problem.reason : problem.token_error);
   downstream_.Send(answer);
 }
 

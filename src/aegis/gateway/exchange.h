@@ -93,6 +93,7 @@ class Exchange final : private RecordWaiter, private RelayClient {
   void SendOwn(bool close);
   void PrepareForEnvoy(Problem* problem);
   void Settle(int status, std::string_view error);
+  void NoteAnswer(int status, std::string_view error);
   void End();
   void StopWaiting();
 
@@ -109,6 +110,9 @@ class Exchange final : private RecordWaiter, private RelayClient {
   std::string path_storage_, tool_storage_;
   Caller caller_;
   Ticket ticket_;
+  CallSpans::End span_;
+  CallSpans::ToolCall tool_span_;
+  std::string tool_host_;  // of tool_span_
   std::string_view body_;
   bool body_complete_ = false;
   OwnHeaders decision_headers_;  // of ticket_

@@ -8,6 +8,7 @@
 #include "aegis/gateway/worker.h"
 #include "aegis/net/tls_server.h"
 #include "aegis/net/unix_socket.h"
+#include "aegis/telemetry/span_exporter.h"
 
 namespace aegis::gateway {
 namespace {
@@ -74,7 +75,9 @@ Status Gateway::Bind() {
   options.pipeline.clock = options_.clock;
   options.opa_envoy = options_.opa_envoy;
   options.serving = [this] { return NotReadyBecause().empty(); };
+  options.pipeline.spans.sampler = options_.sampler;
   for (size_t i = 0; i < options_.workers; ++i) {
+    if (options_.spans) options.pipeline.spans.queue = &options_.spans->queue(i);
     workers_.push_back(std::make_unique<Worker>(
         options, *options_.journal, options_.metrics->worker(i), issued_, *options_.logger));
   }

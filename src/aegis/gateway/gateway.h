@@ -21,10 +21,15 @@
 #include "aegis/gateway/unknown_callers.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
+#include "aegis/telemetry/sampler.h"
 
 namespace aegis::net {
 class TlsServerContext;
 }  // namespace aegis::net
+
+namespace aegis::telemetry {
+class SpanExporter;
+}  // namespace aegis::telemetry
 
 namespace aegis::gateway {
 
@@ -49,6 +54,8 @@ class Gateway {
     telemetry::Metrics* metrics = nullptr;  // made with MetricsOptions(workers, …)
     telemetry::Logger* logger = nullptr;    // nullptr: no logs
     const Clock* clock = nullptr;           // nullptr: the system's
+    telemetry::SpanExporter* spans = nullptr;  // nullptr: nothing is traced; must outlive it, too
+    telemetry::Sampler sampler;                // of calls that are traced
   };
   // Binds and begins to serve; without a State every call is refused (503).
   // Errors: bad_address, address_in_use, io_error, tls_setup, plaintext.

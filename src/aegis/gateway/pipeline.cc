@@ -57,7 +57,10 @@ rego::Value Labels(const Agent& agent, Arena& arena) {
 }  // namespace
 
 Pipeline::Pipeline(const Options& options, Recorder& recorder, telemetry::WorkerMetrics& metrics)
-    : options_(options), recorder_(recorder), metrics_(metrics) {
+    : options_(options),
+      recorder_(recorder),
+      metrics_(metrics),
+      spans_(options.spans, metrics, options.clock ? *options.clock : Clock::System()) {
   if (!options_.clock) options_.clock = &Clock::System();
 }
 
@@ -75,11 +78,14 @@ void Pipeline::Begin(const net::RequestHead* head, int64_t started_ns, Ticket* t
   const net::HeaderField* parent = head ? head->Find(FieldId::kTraceparent) : nullptr;
   const auto continued = trace_ids_.Continue(parent ? parent->value : std::string_view());
   ticket->trace = continued.context;
+  ticket->parent_span = continued.parent_id;
+  spans_.Begin(ticket, !continued.is_new);
   ticket->forward_tracestate = !continued.is_new;
   ticket->started_ns = started_ns;
   ticket->id = ids_.Next(options_.clock->UnixMillis());
   ticket->proceeds = false;
   ticket->shadowed = false;
+  ticket->decided = false;
   ticket->message.clear();
   ticket->rule.clear();
 }
@@ -337,6 +343,9 @@ RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decis
   ticket->reason = decision.reason;
   ticket->proceeds = allowed || shadow;
   ticket->shadowed = !allowed && shadow;
+  ticket->decided = true;
+  ticket->mode = shadow ? decision::Mode::kShadow : decision.mode;
+  ticket->door = input.door;
   ticket->message = decision.message;
   ticket->rule = decision.rule;
   ticket->policy_version.clear();
@@ -367,7 +376,7 @@ RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decis
   if (!input.params.is_undefined()) record.params_hash = params_hasher_.Hash(input.params);
   record.outcome = decision.outcome;
   record.enforced = !shadow;
-  record.mode = shadow ? decision::Mode::kShadow : decision.mode;
+  record.mode = ticket->mode;
   record.reason = decision.reason;
   record.rule = decision.rule;
   record.policy_version = ticket->policy_version;

@@ -17,6 +17,7 @@
 #include "aegis/decision/decision.h"
 #include "aegis/decision/params_hash.h"
 #include "aegis/decision/snapshot.h"
+#include "aegis/gateway/call_spans.h"
 #include "aegis/gateway/recorder.h"
 #include "aegis/gateway/state.h"
 #include "aegis/gateway/unknown_callers.h"
@@ -38,13 +39,18 @@ struct Ticket {
   Uuid id;                // of the decision and of its record
   bool proceeds = false;  // the call may go on
   bool shadowed = false;  // it goes on although the verdict is not to
+  bool decided = false;   // what follows is of a decision, but for the trace and the time
   decision::Outcome outcome = decision::Outcome::kDeny;
   decision::Reason reason = decision::Reason::kPolicyError;
+  decision::Mode mode = decision::Mode::kEnforce;
+  decision::Door door = decision::Door::kHttp;
   std::string message;
   std::string rule;
   std::string policy_version;
   std::string org, tenant, agent, tool, action;
   telemetry::TraceContext trace;  // of the call; its span is ours
+  std::array<char, 16> parent_span{};  // the caller's; begins with NUL: none
+  bool traced = false;                 // CallSpans' own
   bool forward_tracestate = false;
   int64_t started_ns = 0;  // monotonic
 };
@@ -55,6 +61,7 @@ class Pipeline {
     bool shadow = false;
     std::string producer;  // of the records
     const Clock* clock = nullptr;
+    CallSpans::Options spans = {};
   };
   Pipeline(const Options& options, Recorder& recorder, telemetry::WorkerMetrics& metrics);
 
@@ -168,6 +175,7 @@ class Pipeline {
                      const OutcomeFigures& figures);
 
   telemetry::TraceIdSource& trace_ids() { return trace_ids_; }
+  CallSpans& spans() { return spans_; }
   const Clock& clock() const { return *options_.clock; }
 
  private:
@@ -193,6 +201,7 @@ class Pipeline {
   UnknownCallers unknown_callers_;
   UuidGenerator ids_;
   telemetry::TraceIdSource trace_ids_;
+  CallSpans spans_;
   decision::ParamsHasher params_hasher_;
 };
 

@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, kSpanKeyCount> kNames = {
     "server.address",
     "server.port",
     "rpc.system",
+    "rpc.service",
     "rpc.method",
 };
 

@@ -41,9 +41,10 @@ enum class SpanKey : uint8_t {
   kServerName,  // server.address
   kServerPort,  // server.port
   kRpcSystem,   // rpc.system
+  kRpcService,  // rpc.service
   kRpcMethod,   // rpc.method
 };
-inline constexpr size_t kSpanKeyCount = 20;
+inline constexpr size_t kSpanKeyCount = 21;
 std::string_view SpanKeyName(SpanKey key);
 
 struct SpanAttribute {

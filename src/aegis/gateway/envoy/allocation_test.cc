@@ -79,7 +79,9 @@ TEST(ExtAuthzAllocationTest, WarmChecksAllocateNothing) {
   telemetry::Metrics metrics(MetricsOptions(1, "0.0.0", ""));
   net::EventLoop loop;
   Recorder recorder(loop, journal);
-  Pipeline pipeline({.shadow = false, .producer = "test"}, recorder, metrics.worker(0));
+  telemetry::SpanQueue spans(1024, -1);
+  Pipeline pipeline({.producer = "test", .spans = {.sampler = {}, .queue = &spans}}, recorder,
+                    metrics.worker(0));
   pipeline.SetState(std::make_shared<State>(gateway.state));
   const Limits limits;
   ExtAuthzService service(pipeline, limits, metrics.worker(0), telemetry::NullLogger());
@@ -96,6 +98,8 @@ TEST(ExtAuthzAllocationTest, WarmChecksAllocateNothing) {
     EXPECT_GT(calls.before, 0U);  // it does count
     EXPECT_EQ(calls.after, calls.before);
     EXPECT_GT(calls.sent, 250U * 100);
+    EXPECT_EQ(spans.size(), 250U);  // it was traced meanwhile
+    spans.Pop(spans.size());
   }
 }
 

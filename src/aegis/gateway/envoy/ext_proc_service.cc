@@ -527,6 +527,7 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
   void Count(EnvoyAnswer answer) {
     if (counted_) return;
     counted_ = true;
+    answered_ = answer;
     service_.metrics_.CountEnvoyAnswer(answer);
     service_.metrics_.request_duration.Observe(service_.pipeline_.clock().MonotonicNanos() -
                                                call_->started_ns());
@@ -544,6 +545,13 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
   }
 
   void End() {
+    CallSpans::End span;
+    span.rpc = call_->method();
+    span.status = figures_.status;
+    span.error = figures_.error;
+    span.failed = answered_ == EnvoyAnswer::kUnavailable;
+    ticket_.decided = judged_;
+    service_.pipeline_.spans().Finish(&ticket_, span);
     timer_.Disarm();
     order_.End();
     service_.held_bytes_ -= held_;
@@ -560,6 +568,7 @@ class ExtProcService::Stream final : public grpc::Handler, private RecordWaiter 
   bool judged_ = false;
   bool settled_ = false;       // the outcome is recorded
   bool counted_ = false;       // by metrics
+  EnvoyAnswer answered_{};     // once counted
   bool rewritten_ = false;     // the tool gets new_body_
   bool body_shown_ = false;    // to us, by messages
   bool has_trailers_ = false;  // that ended the request

@@ -38,7 +38,16 @@ void RecordedCall::OnEnd() {
 void RecordedCall::OnCancelled() {
   metrics_.CountEnvoyAnswer(EnvoyAnswer::kCancelled);
   Abandon();
+  FinishSpan("client_gone");
   End();
+}
+
+void RecordedCall::FinishSpan(std::string_view error) {
+  CallSpans::End end;
+  end.rpc = call_->method();
+  end.error = error;
+  end.failed = kind_ == EnvoyAnswer::kUnavailable;
+  pipeline_.spans().Finish(&ticket_, end);
 }
 
 void RecordedCall::OnRecorded(bool durable) {
@@ -50,6 +59,7 @@ void RecordedCall::OnRecorded(bool durable) {
 
 void RecordedCall::Unrecorded() {
   decided_ = false;
+  ticket_.decided = false;
   kind_ = EnvoyAnswer::kUnavailable;
   answer_.clear();
   RefuseUnrecorded();
@@ -60,12 +70,14 @@ void RecordedCall::Answer() {
   metrics_.CountEnvoyAnswer(kind_);
   metrics_.request_duration.Observe(pipeline_.clock().MonotonicNanos() - call_->started_ns());
   grpc::Call* call = call_;
+  FinishSpan(kind_ == EnvoyAnswer::kUnavailable ? "unavailable" : "");
   End();
   call->FinishOk();
 }
 
 void RecordedCall::Finish(Code code, std::string_view message) {
   grpc::Call* call = call_;
+  FinishSpan("malformed");
   End();
   call->Finish(code, message);
 }

@@ -57,6 +57,7 @@ class RecordedCall : public grpc::Handler, private RecordWaiter {
   void Answer();
   void Finish(Code code, std::string_view message);
   void Abandon();
+  void FinishSpan(std::string_view error);
   void End();
 
   grpc::Call* call_ = nullptr;  // nullptr: over
