@@ -13,6 +13,15 @@
 #include "aegis/rego/compiler_tool.h"
 
 namespace aegis::app {
+
+std::string CheckUrl(std::string_view text) {
+  if (!text.starts_with("http://") && !text.starts_with("https://"))
+    return "must begin with http:// or https://";
+  if (text.find('@') != std::string_view::npos) return "must not hold credentials";
+  if (text.find_first_of("?#") != std::string_view::npos) return "must not have a query";
+  return {};
+}
+
 namespace {
 
 using policy::Key;
@@ -31,13 +40,6 @@ bool IsReference(std::string_view text) {
          (text.starts_with("file:") && text.size() > 5);
 }
 
-std::string CheckUrl(std::string_view text) {
-  if (!text.starts_with("http://") && !text.starts_with("https://"))
-    return "must begin with http:// or https://";
-  if (text.find('@') != std::string_view::npos) return "must not hold credentials";
-  if (text.find_first_of("?#") != std::string_view::npos) return "must not have a query";
-  return {};
-}
 std::string CheckKeyText(std::string_view text) {
   if (IsReference(text) || text.starts_with("-----BEGIN PUBLIC KEY-----")) return {};
   return "is neither a PEM public key nor a reference (env:NAME, file:PATH)";
@@ -224,6 +226,7 @@ constexpr Key kConfigKeys[] = {
     {"client_certificates", &kClientCertificates,
      "Certificates that the gateway may show to tools, by the name that tools use."},
     {"secrets", &kSecrets, "Credentials of tools, by the name that tools use."},
+    {"telemetry", &kTelemetryType, "Where spans of calls are sent, and which."},
 };
 constexpr Type kConfig = {.shape = Shape::kMap,
                           .expected = "a map of settings",
@@ -308,6 +311,9 @@ class Reader {
       config.redaction = {TextsOf(redact, "request"), TextsOf(redact, "response")};
     }
     config.tool_resources = ReadToolResources(root, reporter_);
+    if (const Node* telemetry = root.Find("telemetry")) {
+      config.telemetry = ReadTelemetry(*telemetry, reporter_);
+    }
     return config;
   }
 

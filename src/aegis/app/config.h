@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "aegis/app/telemetry_config.h"
 #include "aegis/base/result.h"
 #include "aegis/gateway/bundle_source.h"
 #include "aegis/gateway/options.h"
@@ -25,6 +26,7 @@ struct Config {
   // Likewise, as they would ask opa-envoy-plugin.
   gateway::OpaEnvoyOptions opa_envoy;
   gateway::ToolResources tool_resources;
+  TelemetryConfig telemetry;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at
@@ -35,6 +37,8 @@ Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
 // The JSON Schema of aegis.yaml (draft-07), indented, with a line feed at the end.
 std::string ConfigJsonSchema();
 
+// What is wrong with a text that is to be a URL to call, as the end of a sentence; empty: nothing.
+std::string CheckUrl(std::string_view text);
 // What is wrong with a reference to a secret, as the end of a sentence; empty: nothing. It does not
 // quote the text, which may be the secret itself.
 std::string CheckSecretReference(std::string_view text);

@@ -11,9 +11,11 @@
 #include "aegis/app/config.h"
 #include "aegis/app/config_command.h"
 #include "aegis/app/demo_report.h"
+#include "aegis/app/service_manager.h"
 #include "aegis/audit/journal.h"
 #include "aegis/base/clock.h"
 #include "aegis/base/heap.h"
+#include "aegis/base/ids.h"
 #include "aegis/base/result.h"
 #include "aegis/cli/context.h"
 #include "aegis/control/control_plane.h"
@@ -27,6 +29,7 @@
 #include "aegis/identity/agent_token.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
+#include "aegis/telemetry/span_exporter.h"
 
 namespace aegis::app {
 
@@ -60,6 +63,7 @@ struct Running {
   std::unique_ptr<telemetry::Metrics> metrics;
   std::unique_ptr<audit::Journal> journal;
   std::unique_ptr<control::ControlPlane> control;
+  std::unique_ptr<telemetry::SpanExporter> spans;
   std::unique_ptr<gateway::Gateway> gateway;
   std::unique_ptr<gateway::Sync> sync;
   std::unique_ptr<gateway::AdminServer> admin;
@@ -111,6 +115,17 @@ Status OpenJournal(Running& running) {
   return Ok();
 }
 
+void StartSpans(TelemetryConfig& config, size_t workers, Running& running) {
+  if (!config.otlp) return;
+  telemetry::OtlpOptions& otlp = *config.otlp;
+  UuidGenerator ids;
+  otlp.resource.emplace_back("service.version", AEGIS_VERSION);
+  otlp.resource.emplace_back("service.instance.id", ids.Next(Clock::System().UnixMillis()).str());
+  running.logger->Info("spans are exported", {{"endpoint", otlp.endpoint}});
+  running.spans = std::make_unique<telemetry::SpanExporter>(std::move(otlp), workers, AEGIS_VERSION,
+                                                            *running.metrics, *running.logger);
+}
+
 Status Start(const cli::Context& context, const Flags& flags, Running& running) {
   Config config;
   if (!flags.config.empty()) {
@@ -138,6 +153,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                            .version = AEGIS_VERSION,
                                                            .logger = &logger,
                                                            .make_compiler = {}}));
+  StartSpans(config.telemetry, workers, running);
   if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
   if (flags.ext_authz_plaintext) config.envoy.allow_plaintext = true;
   AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
@@ -150,7 +166,9 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                       .producer = kProducer,
                                                       .journal = running.journal.get(),
                                                       .metrics = running.metrics.get(),
-                                                      .logger = &logger}));
+                                                      .logger = &logger,
+                                                      .spans = running.spans.get(),
+                                                      .sampler = config.telemetry.sampler}));
   if (config.bundle_source) {
     logger.Warn("the policy comes from a bundle server; what is published here is not in force",
                 {{"service", config.bundle_source->url}});
@@ -191,6 +209,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
 
 // Lets calls end, then takes the parts down.
 void Stop(Running& running) {
+  NotifyServiceManager("STOPPING=1");
   if (running.folder) running.folder->RemoveRunInfo();
   if (running.gateway && !running.gateway->Drain(kDrainMs))
     running.logger->Warn("some calls were still running and are cut");
@@ -198,6 +217,7 @@ void Stop(Running& running) {
   running.sync.reset();
   if (running.gateway) running.gateway->Stop();
   running.gateway.reset();
+  running.spans.reset();
   running.control.reset();
   running.journal.reset();
   if (running.logger) {
@@ -269,6 +289,9 @@ Result<int> Up(const cli::Context& context, const Flags& flags) {
   if (status && flags.demo) status = RunDemo(context, flags, running, payments);
   if (status) {
     PrintBanner(context, flags, running);
+    // Not only when there is a policy: somebody must be able to publish the first one. Whether
+    // calls are decided is what /readyz says.
+    NotifyServiceManager("READY=1");
     const int signal = AwaitSignal(signals);
     running.logger->Info("stopping", {{"signal", signal}});
     // A second signal does not wait for calls that take long.

@@ -9,6 +9,8 @@
 #include "aegis/base/file.h"
 #include "aegis/cli/commands.h"
 #include "aegis/cli/context.h"
+#include "aegis/cli/doctor_report.h"
+#include "aegis/cli/sandbox_checks.h"
 
 namespace aegis::cli {
 
@@ -19,41 +21,7 @@ namespace {
 constexpr const char* kCanaryAgent = "aegis-canary";
 constexpr uint64_t kLowDiskBytes = uint64_t{1} << 30;
 
-enum class Verdict { kOk, kWarn, kFail };
-
-class Report {
- public:
-  void Add(Verdict verdict, std::string check, std::string detail) {
-    rows_.push_back({{"check", check}, {"result", Name(verdict)}, {"detail", detail}});
-    verdicts_.push_back(verdict);
-    if (verdict == Verdict::kFail) failed_ = true;
-  }
-  void Print(Format format) const {
-    if (format == Format::kJson) {
-      PrintJson({{"ok", !failed_}, {"checks", rows_}});
-      return;
-    }
-    Table table({"CHECK", "RESULT", "DETAIL"});
-    for (size_t i = 0; i < verdicts_.size(); ++i) {
-      table.Add({rows_[i]["check"], rows_[i]["result"], rows_[i]["detail"]});
-      table.PaintLast(1, verdicts_[i] == Verdict::kOk     ? Color::kGreen
-                         : verdicts_[i] == Verdict::kWarn ? Color::kYellow
-                                                          : Color::kRed);
-    }
-    table.Print();
-  }
-  bool failed() const { return failed_; }
-
- private:
-  static const char* Name(Verdict verdict) {
-    return verdict == Verdict::kOk ? "ok" : verdict == Verdict::kWarn ? "warn" : "FAIL";
-  }
-  json rows_ = json::array();
-  std::vector<Verdict> verdicts_;
-  bool failed_ = false;
-};
-
-void CheckKeys(const std::string& folder, Report& report) {
+void CheckKeys(const std::string& folder, DoctorReport& report) {
   for (const char* name :
        {"admin.key", "gateway.key", "keys/token-signing.pem", "keys/bundle-signing.pem"}) {
     const std::string path = folder + "/" + name;
@@ -69,7 +37,7 @@ void CheckKeys(const std::string& folder, Report& report) {
   }
 }
 
-void CheckDisk(const std::string& folder, Report& report) {
+void CheckDisk(const std::string& folder, DoctorReport& report) {
   struct statvfs info{};
   if (::statvfs(folder.c_str(), &info) != 0) {
     report.Add(Verdict::kFail, "disk", "cannot look at " + folder);
@@ -82,7 +50,7 @@ void CheckDisk(const std::string& folder, Report& report) {
       free_bytes < kLowDiskBytes ? text + "; when the disk is full every call is refused" : text);
 }
 
-void CheckClock(Report& report) {
+void CheckClock(DoctorReport& report) {
   struct timex state{};
   const int result = ::adjtimex(&state);
   if (result < 0 || result == TIME_ERROR) {
@@ -103,7 +71,7 @@ Result<net::HttpResponse> Get(const std::string& url, const std::string& path) {
 }
 
 void CheckHttp(const std::string& what, const std::string& url, const std::string& path,
-               Report& report) {
+               DoctorReport& report) {
   if (url.empty()) {
     report.Add(Verdict::kFail, what, "run.json names no address for it");
     return;
@@ -122,7 +90,7 @@ void CheckHttp(const std::string& what, const std::string& url, const std::strin
 
 // One call that must not pass; `token` empty sends none.
 void MustRefuse(const std::string& name, const std::string& gateway, const std::string& tool,
-                const std::string& token, int want_status, Report& report) {
+                const std::string& token, int want_status, DoctorReport& report) {
   net::HttpClient client;
   net::HttpRequest request;
   request.method = "POST";
@@ -151,7 +119,7 @@ void MustRefuse(const std::string& name, const std::string& gateway, const std::
   }
 }
 
-void CheckEnforcement(const Context& context, const RunInfo& run, Report& report) {
+void CheckEnforcement(const Context& context, const RunInfo& run, DoctorReport& report) {
   Result<ControlClient> control = ControlClient::Connect(context);
   if (!control) {
     report.Add(Verdict::kFail, "must-deny", control.error().message);
@@ -177,25 +145,65 @@ void CheckEnforcement(const Context& context, const RunInfo& run, Report& report
   MustRefuse("must-deny: no grant", run.gateway, tool, token->value("token", ""), 403, report);
 }
 
+void CheckInstallation(const Context& context, DoctorReport& report) {
+  CheckKeys(context.data_folder, report);
+  CheckDisk(context.data_folder, report);
+  CheckClock(report);
+  const Result<RunInfo> run = ReadRunInfo(context.data_folder);
+  if (!run) {
+    report.Add(Verdict::kFail, "running", run.error().message);
+    return;
+  }
+  CheckHttp("control API", run->control, "/.well-known/jwks.json", report);
+  CheckHttp("gateway alive", run->admin, "/healthz", report);
+  CheckHttp("gateway ready", run->admin, "/readyz", report);
+  CheckEnforcement(context, *run, report);
+}
+
 }  // namespace
 
 void AddDoctorCommand(CLI::App& root, Context& context) {
+  struct Flags {
+    bool sandbox = false, alive = false, ready = false;
+    std::vector<std::string> doors, others;
+    int timeout_ms = 2'000;
+  };
+  auto flags = std::make_shared<Flags>();
   CLI::App* doctor = root.add_subcommand(
       "doctor",
-      "Check a running Aegis: keys, clock, disk, ports, and real calls that must be refused");
-  context.SetAction(doctor, [&context]() -> Result<int> {
-    Report report;
-    CheckKeys(context.data_folder, report);
-    CheckDisk(context.data_folder, report);
-    CheckClock(report);
-    const Result<RunInfo> run = ReadRunInfo(context.data_folder);
-    if (!run) {
-      report.Add(Verdict::kFail, "running", run.error().message);
+      "Check a running Aegis: keys, clock, disk, ports, and real calls that must be refused; or, "
+      "with --sandbox, the sandbox of an agent from inside");
+  CLI::Option* sandbox = doctor->add_flag(
+      "--sandbox", flags->sandbox,
+      "Look for ways around Aegis instead; to be run where the agent runs, as the agent's user");
+  doctor->add_option("--door", flags->doors, "A door of Aegis, IP:port; may be given again")
+      ->needs(sandbox);
+  doctor
+      ->add_option("--unreachable", flags->others,
+                   "What must not be reachable either, IP:port; may be given again")
+      ->needs(sandbox);
+  doctor->add_option("--timeout-ms", flags->timeout_ms, "How long answers are waited for")
+      ->needs(sandbox)
+      ->check(CLI::Range(100, 60'000))
+      ->capture_default_str();
+  // For the health checks of containers, which have no other client.
+  doctor->add_flag("--alive", flags->alive, "Ask only whether the gateway serves at all")
+      ->excludes(sandbox);
+  doctor->add_flag("--ready", flags->ready, "Ask only whether calls are decided, as /readyz does")
+      ->excludes(sandbox);
+  context.SetAction(doctor, [&context, flags]() -> Result<int> {
+    DoctorReport report;
+    if (flags->sandbox) {
+      AEGIS_RETURN_IF_ERROR(CheckSandbox({.doors = flags->doors,
+                                          .others = flags->others,
+                                          .timeout = std::chrono::milliseconds(flags->timeout_ms)},
+                                         report));
+    } else if (flags->alive || flags->ready) {
+      AEGIS_TRY(const RunInfo run, ReadRunInfo(context.data_folder));
+      if (flags->alive) CheckHttp("gateway alive", run.admin, "/healthz", report);
+      if (flags->ready) CheckHttp("gateway ready", run.admin, "/readyz", report);
     } else {
-      CheckHttp("control API", run->control, "/.well-known/jwks.json", report);
-      CheckHttp("gateway alive", run->admin, "/healthz", report);
-      CheckHttp("gateway ready", run->admin, "/readyz", report);
-      CheckEnforcement(context, *run, report);
+      CheckInstallation(context, report);
     }
     report.Print(context.format());
     return report.failed() ? kExitFailed : kExitOk;

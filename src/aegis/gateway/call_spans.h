@@ -36,11 +36,11 @@ class CallSpans {
   struct End {
     std::string_view method = {};  // SpanMethod's; empty: no HTTP
     std::string_view route = {};   // template of the path, without values: "/v1/data/{path}"
-    bool is_proxied = false;      // the route is that of a tool
+    bool is_proxied = false;       // the route is that of a tool
     std::string_view rpc = {};     // "/package.Service/Method"; empty: no gRPC
-    int status = 0;               // of HTTP; 0: none was sent
-    std::string_view error = {};  // a reason id; empty: none
-    bool failed = false;          // the error is Aegis's or the tool's
+    int status = 0;                // of HTTP; 0: none was sent
+    std::string_view error = {};   // a reason id; empty: none
+    bool failed = false;           // the error is Aegis's or the tool's
   };
   // Once for each Begin; later ones do nothing.
   void Finish(Ticket* ticket, const End& end);

@@ -457,8 +457,7 @@ void Exchange::SendOwn(bool close) {
   answer.headers = own_.headers.items();
   answer.body = text_;
   answer.close = close;
-  NoteAnswer(problem.status,
-             problem.token_error.empty() ? problem.reason : problem.token_error);
+  NoteAnswer(problem.status, problem.token_error.empty() ? problem.reason : problem.token_error);
   downstream_.Send(answer);
 }
 

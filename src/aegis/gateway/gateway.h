@@ -50,10 +50,10 @@ class Gateway {
     Limits limits;
     bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
     std::string producer;  // of the records, as the journal's
-    audit::Journal* journal = nullptr;      // these three must outlive the gateway
-    telemetry::Metrics* metrics = nullptr;  // made with MetricsOptions(workers, …)
-    telemetry::Logger* logger = nullptr;    // nullptr: no logs
-    const Clock* clock = nullptr;           // nullptr: the system's
+    audit::Journal* journal = nullptr;         // these three must outlive the gateway
+    telemetry::Metrics* metrics = nullptr;     // made with MetricsOptions(workers, …)
+    telemetry::Logger* logger = nullptr;       // nullptr: no logs
+    const Clock* clock = nullptr;              // nullptr: the system's
     telemetry::SpanExporter* spans = nullptr;  // nullptr: nothing is traced; must outlive it, too
     telemetry::Sampler sampler;                // of calls that are traced
   };

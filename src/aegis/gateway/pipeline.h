@@ -48,7 +48,7 @@ struct Ticket {
   std::string rule;
   std::string policy_version;
   std::string org, tenant, agent, tool, action;
-  telemetry::TraceContext trace;  // of the call; its span is ours
+  telemetry::TraceContext trace;       // of the call; its span is ours
   std::array<char, 16> parent_span{};  // the caller's; begins with NUL: none
   bool traced = false;                 // CallSpans' own
   bool forward_tracestate = false;

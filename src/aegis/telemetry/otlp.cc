@@ -49,8 +49,8 @@ void AppendId(WireWriter& writer, uint32_t field, const std::array<char, kDigits
 
 }  // namespace
 
-OtlpTraceRequest::OtlpTraceRequest(
-    const std::vector<std::pair<std::string, std::string>>& resource, std::string_view version) {
+OtlpTraceRequest::OtlpTraceRequest(const std::vector<std::pair<std::string, std::string>>& resource,
+                                   std::string_view version) {
   WireWriter writer(resource_);
   for (const auto& [key, value] : resource) AppendAttribute(writer, 1, key, value);
   WireWriter scope(scope_);

@@ -22,12 +22,11 @@ TEST(SamplerTest, NamesAndTheirMeaning) {
     const char* name;
     bool root, unsampled_child, sampled_child;
   };
-  for (const Case& c : {Case{"always_on", true, true, true},
-                        Case{"always_off", false, false, false},
-                        Case{"parentbased_always_on", true, false, true},
-                        Case{"parentbased_always_off", false, false, true},
-                        Case{"traceidratio", true, true, true},
-                        Case{"parentbased_traceidratio", true, false, true}}) {
+  for (const Case& c :
+       {Case{"always_on", true, true, true}, Case{"always_off", false, false, false},
+        Case{"parentbased_always_on", true, false, true},
+        Case{"parentbased_always_off", false, false, true}, Case{"traceidratio", true, true, true},
+        Case{"parentbased_traceidratio", true, false, true}}) {
     const auto sampler = Sampler::FromName(c.name, 1);
     ASSERT_TRUE(sampler) << c.name;
     const TraceContext off = Context("ffffffffffffffff", false);

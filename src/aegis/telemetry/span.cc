@@ -14,27 +14,13 @@ namespace aegis::telemetry {
 namespace {
 
 constexpr std::array<std::string_view, kSpanKeyCount> kNames = {
-    "aegis.decision_id",
-    "aegis.outcome",
-    "aegis.reason",
-    "aegis.rule",
-    "aegis.mode",
-    "aegis.door",
-    "aegis.org",
-    "aegis.tenant",
-    "aegis.agent",
-    "aegis.tool",
-    "aegis.action",
-    "aegis.policy_version",
-    "http.request.method",
-    "http.route",
-    "http.response.status_code",
-    "error.type",
-    "server.address",
-    "server.port",
-    "rpc.system",
-    "rpc.service",
-    "rpc.method",
+    "aegis.decision_id",   "aegis.outcome",  "aegis.reason",
+    "aegis.rule",          "aegis.mode",     "aegis.door",
+    "aegis.org",           "aegis.tenant",   "aegis.agent",
+    "aegis.tool",          "aegis.action",   "aegis.policy_version",
+    "http.request.method", "http.route",     "http.response.status_code",
+    "error.type",          "server.address", "server.port",
+    "rpc.system",          "rpc.service",    "rpc.method",
 };
 
 static_assert(std::is_trivially_destructible_v<SpanRecord>);

@@ -38,9 +38,9 @@ struct OtlpOptions {
   std::chrono::milliseconds batch_delay{1'000};  // longest that a span waits while all is well
   std::chrono::milliseconds retry_delay{1'000};  // the first; doubled each time
   std::chrono::milliseconds max_retry_delay{30'000};
-  std::chrono::milliseconds give_up_after{300'000};  // a batch is sent again for that long
-  size_t batch_spans = 512;                          // most in one request
-  size_t queue_spans = 2'048;                        // of each worker; a power of two
+  std::chrono::milliseconds give_up_after{300'000};           // a batch is sent again for that long
+  size_t batch_spans = 512;                                   // most in one request
+  size_t queue_spans = 2'048;                                 // of each worker; a power of two
   std::vector<std::pair<std::string, std::string>> resource;  // attributes
 };
 

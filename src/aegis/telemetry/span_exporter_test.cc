@@ -95,7 +95,8 @@ class SpanExporterTest : public ::testing::Test {
     return options;
   }
   void Start(OtlpOptions options) {
-    exporter_ = std::make_unique<SpanExporter>(std::move(options), 1, "1.0", metrics_, NullLogger());
+    exporter_ =
+        std::make_unique<SpanExporter>(std::move(options), 1, "1.0", metrics_, NullLogger());
   }
   // As a worker does; false: dropped.
   bool Add() {

@@ -130,12 +130,35 @@ TEST(OtlpTest, BytesOfARequest) {
   request.AppendTo(out);
   // By hand, after the .proto files; tests/e2e reads the same with the real ones.
   EXPECT_EQ(HexEncode(out),
-            "0a9901" "0a19" "0a17" "0a0c" + HexEncode("service.name") + "1207" "0a05" +
-            HexEncode("aegis") + "127c" "0a0c" "0a05" + HexEncode("aegis") + "1203" +
-            HexEncode("1.0") + "126c" "0a10" + HexEncode(std::string(16, '\xaa')) + "1208" +
-            HexEncode(std::string(8, '\xbb')) + "2208" + HexEncode(std::string(8, '\xcc')) +
-            "2a04" "78efbfbd" "3002" "390100000000000000" "410200000000000000" "4a20" "0a19" +
-            HexEncode("http.response.status_code") + "1203" "18f603" "7a02" "1802" "850101030000");
+            "0a9901"
+            "0a19"
+            "0a17"
+            "0a0c" +
+                HexEncode("service.name") +
+                "1207"
+                "0a05" +
+                HexEncode("aegis") +
+                "127c"
+                "0a0c"
+                "0a05" +
+                HexEncode("aegis") + "1203" + HexEncode("1.0") +
+                "126c"
+                "0a10" +
+                HexEncode(std::string(16, '\xaa')) + "1208" + HexEncode(std::string(8, '\xbb')) +
+                "2208" + HexEncode(std::string(8, '\xcc')) +
+                "2a04"
+                "78efbfbd"
+                "3002"
+                "390100000000000000"
+                "410200000000000000"
+                "4a20"
+                "0a19" +
+                HexEncode("http.response.status_code") +
+                "1203"
+                "18f603"
+                "7a02"
+                "1802"
+                "850101030000");
 }
 
 TEST(OtlpTest, ReadsWhatWasRejected) {

@@ -49,9 +49,9 @@ class TraceIdSource {
   TraceContext NewSpan(const TraceContext& parent);
 
   struct Continued {
-    TraceContext context;  // ours: trace of the caller or a new one, span new
+    TraceContext context;              // ours: trace of the caller or a new one, span new
     std::array<char, 16> parent_id{};  // the caller's span; begins with NUL: none
-    bool is_new = false;   // no usable header: the caller's tracestate must not be forwarded
+    bool is_new = false;  // no usable header: the caller's tracestate must not be forwarded
   };
   // What a door does with an incoming header (empty: none).
   Continued Continue(std::string_view traceparent);
