@@ -1,4 +1,4 @@
-"""Aegis as a service: what it tells the service manager, what readiness means, how little it needs."""
+"""Aegis as a service: what the service manager hears, what ready means, how little it needs."""
 
 import contextlib
 import json
@@ -82,7 +82,7 @@ def test_not_ready_while_it_drains(aegis):
     with socket.create_connection(("127.0.0.1", port), timeout=15) as slow:
         slow.sendall(
             b"POST /tools/payments/create_payment HTTP/1.1\r\nHost: a\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 12\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 13\r\n"
             b"Authorization: Bearer " + token.encode() + b"\r\n\r\n{"
         )
         deadline = time.monotonic() + 10
@@ -95,7 +95,7 @@ def test_not_ready_while_it_drains(aegis):
             time.sleep(0.02)
         assert state[1]["reason"] == "the gateway is shutting down"
         # The call that was under way is still answered.
-        slow.sendall(b'"amount": 1}'[:11])
+        slow.sendall(b'"amount": 1}')
         assert slow.recv(4096).startswith(b"HTTP/1.1 200")
     assert aegis.process.wait(timeout=20) == 0
 
@@ -175,7 +175,7 @@ def test_the_container_file_is_small_and_not_root():
 
 @as_root
 def test_what_the_container_file_copies_is_enough(tmp_path):
-    """The program and what its own ldd command finds, in a folder of their own, beside the loader."""
+    """The program and what the file's ldd command finds, alone in a folder with the loader."""
     root = tmp_path / "root"
     command = re.search(r"ldd /out/usr/bin/aegis \| (awk '[^']*')", CONTAINERFILE.read_text())[1]
     (root / "usr/bin").mkdir(parents=True)

@@ -275,7 +275,7 @@ def test_retry_after_is_kept_and_the_batch_sent_once_more(tmp_path, tool, collec
         ("telemetry: {otlp: {}}", "endpoint"),
         ("telemetry: {service_name: x}", "needs 'otlp'"),
         ("telemetry: {otlp: {endpoint: 'http://x:1', headers: {k: sesame-7c1d}}}", "a reference"),
-        ("telemetry: {otlp: {endpoint: 'http://x:1', headers: {'a b': 'env:K'}}}", "name of a header"),
+        ("telemetry: {otlp: {endpoint: 'http://x:1', headers: {'a b': 'env:K'}}}", "of a header"),
         ("telemetry: {otlp: {endpoint: 'http://x:1', queue_spans: 1}}", "from 64 to 65536"),
         ("telemetry: {otlp: {endpoint: 'http://x:1', compression: zstd}}", "gzip"),
         ("telemetry: {otlp: {endpoint: 'http://x:1'}, sampling: {sampler: always}}", "always_on"),

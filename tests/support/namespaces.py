@@ -1,7 +1,7 @@
-"""Network namespaces that stand for a machine with the internet behind it; no packet leaves this one.
+"""Network namespaces that stand for a machine and the internet; no packet leaves the real machine.
 
-The machine has the addresses of public resolvers and of metadata services itself, and something that
-answers on each: whatever gets there would get to the real ones.
+It has the addresses of public resolvers and of metadata services itself, and something answers on
+each: whatever gets there would get to the real ones.
 """
 
 import pathlib
@@ -56,20 +56,26 @@ def run(*command, check: bool = True, **options) -> subprocess.CompletedProcess:
 
 
 class Machine:
-    """A namespace with the world on a dummy link; `ports` are served on every address of it."""
+    """A namespace with the world on its loopback; `ports` are served on every address of it."""
 
     def __init__(self, ports: list[int]):
         self.name = "w" + uuid.uuid4().hex[:8]
         self.inside: list[str] = []
         self.sandboxes: list[str] = []
+        self.server = None
+        try:
+            self._make(ports)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, ports: list[int]) -> None:
         run("ip", "netns", "add", self.name)
         self.run("ip", "link", "set", "lo", "up")
-        self.run("ip", "link", "add", "world", "type", "dummy")
         for address in WORLD_V4:
-            self.run("ip", "addr", "add", f"{address}/32", "dev", "world")
-        self.run("ip", "link", "set", "world", "up")
+            self.run("ip", "addr", "add", f"{address}/32", "dev", "lo")
         for address in WORLD_V6:
-            self.run("ip", "addr", "add", f"{address}/128", "dev", "world", "nodad")
+            self.run("ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad")
         # What would make an agent's packets go further.
         self.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         self.server = self.popen(
@@ -120,8 +126,9 @@ class Machine:
     def close(self) -> None:
         for name in self.sandboxes:
             self.run(SANDBOX, "down", name, check=False)
-        self.server.kill()
-        self.server.wait()
+        if self.server:
+            self.server.kill()
+            self.server.wait()
         for name in [*self.inside, self.name]:
             run("ip", "netns", "del", name, check=False)
 
