@@ -296,3 +296,27 @@ def test_mistakes_in_the_configuration(tmp_path, text, said):
     assert done.returncode == 1, done.stdout
     assert said in done.stderr + done.stdout
     assert SECRET not in done.stderr + done.stdout
+
+
+def test_a_call_that_an_envoy_asks_about_has_its_span(tmp_path, tool, collector):
+    import grpc
+    from support.ext_authz import OPTIONS, SERVICE, auth_grpc, check
+
+    with (
+        traced(tmp_path, tool, collector.url, "--ext-authz", "127.0.0.1:0") as aegis,
+        grpc.insecure_channel(aegis.run["envoy"], options=OPTIONS) as channel,
+    ):
+        stub = auth_grpc.AuthorizationStub(channel)
+        token = aegis.token("finance-agent")
+        parent = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+        assert stub.Check(check(token, {"amount": 42}, headers=parent)).status.code == 0
+        assert stub.Check(check(token, {"amount": 9000})).status.code != 0
+        assert stub.Check(check(None, {"amount": 42})).status.code != 0
+        spans = collector.wait(3)
+    assert {span.name for span in spans} == {SERVICE + "/Check"}
+    allowed, denied, unknown = (attributes(span) for span in spans)
+    assert (spans[0].trace_id.hex(), spans[0].parent_span_id.hex()) == (TRACE, PARENT)
+    assert (allowed["rpc.system"], allowed["rpc.method"]) == ("grpc", "Check")
+    assert (allowed["aegis.door"], allowed["aegis.outcome"]) == ("ext_authz", "allow")
+    assert denied["aegis.reason"] == "condition_failed"
+    assert "aegis.outcome" not in unknown
