@@ -334,13 +334,16 @@ bool HasUpperCase(std::string_view text) {
   return false;
 }
 
+bool CheckTargetSize(std::string_view target, const Http1Limits& limits, Http1Error* error) {
+  if (target.size() <= limits.max_target_bytes) return true;
+  *error = {414, "target_too_long", "the request target is too long"};
+  return false;
+}
+
 bool TakeTarget(std::string_view target, const Http1Limits& limits, RequestHead* head,
                 Http1Error* error) {
   head->target = target;
-  if (target.size() > limits.max_target_bytes) {
-    *error = {414, "target_too_long", "the request target is too long"};
-    return false;
-  }
+  if (!CheckTargetSize(target, limits, error)) return false;
   if (target.empty() || target[0] != '/') {
     *error = {400, "bad_target", "the request target does not begin with '/'"};
     return false;
@@ -357,6 +360,29 @@ bool TakeTarget(std::string_view target, const Http1Limits& limits, RequestHead*
     *error = {400, "bad_target", "a '%' in the target is not followed by two hexadecimal digits"};
     return false;
   }
+  return true;
+}
+
+bool TakeProxyTarget(std::string_view target, const Http1Limits& limits, RequestHead* head,
+                     Http1Error* error) {
+  if (!CheckTargetSize(target, limits, error)) return false;
+  if (head->method == "CONNECT") {
+    head->target = head->authority = target;
+    return true;
+  }
+  constexpr std::string_view kScheme = "http://";
+  if (!EqualsIgnoreCase(target.substr(0, kScheme.size()), kScheme)) {
+    *error = {400, "bad_target",
+              "a proxy's request is CONNECT host:port, or METHOD http://host[:port]/path"};
+    return false;
+  }
+  const std::string_view rest = target.substr(kScheme.size());
+  const size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  head->authority = rest.substr(0, end);
+  // RFC 9112 §3.2.1: an empty path is sent as "/"; one that is only a query is refused.
+  const std::string_view path = end == rest.size() ? std::string_view("/") : rest.substr(end);
+  if (!TakeTarget(path, limits, head, error)) return false;
+  head->target = target;
   return true;
 }
 
@@ -441,7 +467,8 @@ bool RequestParser::ParseRequestLine(std::string_view line) {
   }
   head_.minor_version = minor;
   const std::string_view target = line.substr(method_end + 1, target_end - method_end - 1);
-  return TakeTarget(target, limits_, &head_, &error_);
+  return form_ == TargetForm::kProxy ? TakeProxyTarget(target, limits_, &head_, &error_)
+                                     : TakeTarget(target, limits_, &head_, &error_);
 }
 
 bool RequestParser::ParseHead(char* data) {

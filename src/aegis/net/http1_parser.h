@@ -69,11 +69,12 @@ struct Http1Error {
 };
 
 struct RequestHead {
-  size_t bytes = 0;         // size of the head in the buffer
-  std::string_view method;  // upper-case token
-  std::string_view target;  // origin-form, as sent
-  std::string_view path;    // target up to '?'
-  std::string_view query;   // after '?'; empty when absent
+  size_t bytes = 0;            // size of the head in the buffer
+  std::string_view method;     // upper-case token
+  std::string_view target;     // as sent; origin-form but of a proxy's requests
+  std::string_view authority;  // of a proxy's requests: the target's "host:port", not checked
+  std::string_view path;       // target up to '?'
+  std::string_view query;      // after '?'; empty when absent
   bool has_query = false;
   std::string_view host;
   int minor_version = 1;            // HTTP/1.x
@@ -124,9 +125,14 @@ class HeadScanner {
 };
 }  // namespace internal
 
+// Which targets a server takes (RFC 9112 §3.2). kProxy: "host:port" of a CONNECT, else
+// absolute-form with the scheme http; path and query are then those of the target.
+enum class TargetForm : uint8_t { kOrigin, kProxy };
+
 class RequestParser {
  public:
-  explicit RequestParser(const Http1Limits& limits = {}) : limits_(limits) {}
+  explicit RequestParser(const Http1Limits& limits = {}, TargetForm form = TargetForm::kOrigin)
+      : limits_(limits), form_(form) {}
 
   // Forgets the message, keeps memory.
   void Reset();
@@ -145,6 +151,7 @@ class RequestParser {
   bool ParseRequestLine(std::string_view line);
 
   Http1Limits limits_;
+  TargetForm form_;
   internal::HeadScanner scanner_;
   RequestHead head_;
   Http1Error error_;

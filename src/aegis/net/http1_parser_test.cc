@@ -47,6 +47,42 @@ std::string Head(const std::string& fields, const std::string& line = "POST /too
   return line + "\r\n" + fields + "\r\n";
 }
 
+TEST(RequestParserTest, TargetsOfAProxy) {
+  struct ProxyRow {
+    const char* line;
+    const char* outcome;  // or "authority path ?query"
+  };
+  const ProxyRow rows[] = {
+      {"CONNECT api.example.com:443", "api.example.com:443 "},
+      {"CONNECT [::1]:443", "[::1]:443 "},
+      {"CONNECT /", "/ "},  // for the door to refuse
+      {"GET http://a.example/p?q", "a.example /p ?q"},
+      {"GET HTTP://a.example:80/", "a.example:80 /"},
+      {"GET http://a.example", "a.example /"},
+      {"GET http://u@a.example/", "u@a.example /"},  // likewise
+      {"GET http://a.example?q", "400 bad_target"},
+      {"GET http://a.example#f", "400 bad_target"},
+      {"GET http://a.example/#f", "400 bad_target"},
+      {"GET http://a.example/%zz", "400 bad_target"},
+      {"GET https://a.example/", "400 bad_target"},
+      {"GET ftp://a.example/", "400 bad_target"},
+      {"GET /", "400 bad_target"},
+      {"OPTIONS *", "400 bad_target"},
+      {"connect a:443", "400 bad_method"},
+  };
+  for (const ProxyRow& row : rows) {
+    std::string bytes = Head("Host: x\r\n", std::string(row.line) + " HTTP/1.1");
+    RequestParser parser({}, TargetForm::kProxy);
+    std::string outcome = Outcome(parser, parser.Parse(bytes.data(), bytes.size()));
+    if (outcome == "ok") {
+      const RequestHead& head = parser.head();
+      outcome = std::string(head.authority) + " " + std::string(head.path);
+      if (head.has_query) outcome += " ?" + std::string(head.query);
+    }
+    EXPECT_EQ(outcome, row.outcome) << row.line;
+  }
+}
+
 TEST(RequestParserTest, HostileAndOrdinaryHeads) {
   const std::string host = "Host: a\r\n";
   const Row rows[] = {
