@@ -7,7 +7,9 @@ package aegis
 # METADATA
 # description: The verdict on one call.
 # entrypoint: true
-decision := {
+decision := egress_decision if {
+	input.door == "egress"
+} else := {
 	"outcome": "allow",
 	"reason": "allowed",
 	"rule": grant.rule,

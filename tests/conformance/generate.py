@@ -37,6 +37,18 @@ ADDRESSES = [
     "::ffff:10.0.0.1", "fe80::1", "fe80::1%eth0", "2001:db8::1", "2001:DB8::1", "10.0.0.1/32",
     "10.0.0", "0.0.0.0", "1.2.3.4 ", "::", "2001:db8:0:0:0:0:0:1", "10.0.0.1:80", "[::1]",
 ]
+EGRESS = [
+    "api.example.com", "API.example.com.:443", "api.example.com:80", "*.example.com",
+    "*.example.com:8000-8100", "*.api.example.com:*", "com", "*.com:444", "10.0.0.0/8",
+    "10.1.0.0/16:80",
+    "10.0.0.1:443", "[2001:db8::/32]:443", "2001:db8::1", "0.0.0.0/0:1-1023", "*.0.0.1.example:443",
+    "localhost:8080",
+]
+EGRESS_HOSTS = [
+    "api.example.com", "api.example.com", "x.api.example.com", "example.com", "b.example.com",
+    "xexample.com", "com", "10.0.0.1", "10.0.0.1", "10.1.0.1", "11.0.0.1", "2001:db8::1",
+    "2001:db8::2", "::ffff:10.0.0.1", "localhost", "", ".", ".com", "a..com", "*.com", "crm",
+]
 BLOCKS = [
     "10.0.0.0/8", "192.168.1.0/24", "10.0.0.1/32", "2001:db8::/32", "::1/128", "fe80::/10",
     "0.0.0.0/0",
@@ -232,6 +244,11 @@ class Generator:
         made["allowed_tools"] = [self.entry() for _ in range(self.r.randrange(1, 5))]
         if self.some(0.3):
             made["denied_tools"] = [self.denied() for _ in range(self.r.randrange(1, 3))]
+        if self.some(0.3):
+            made["egress"] = {"allow": self.distinct(EGRESS, 5)}
+            if self.some(0.4):
+                keys = self.distinct(["missing_sni", "ech", "plain"], 3)
+                made["egress"]["tls"] = {k: self.r.choice(["allow", "refuse"]) for k in keys}
         return made
 
     def denied(self):
@@ -369,6 +386,26 @@ class Generator:
             "door": "sdk", "tool": tool, "action": action, "params": params,
             "time": {"unix_ns": self.instant()},
         }  # fmt: skip
+        if self.some(0.15):
+            ports = [443] * 4 + [
+                1,
+                80,
+                442,
+                444,
+                8000,
+                8080,
+                8100,
+                65535,
+                Decimal("443.0"),
+                "443",
+                None,
+            ]
+            call |= {
+                "door": "egress",
+                "tool": self.r.choice(EGRESS_HOSTS),
+                "action": self.r.choice(["connect", "http_get"]),
+                "params": {"port": self.r.choice(ports), "scheme": "tcp"},
+            }
         if self.some(0.03):
             self.damage(call)
         return call

@@ -264,6 +264,67 @@ def only_shadow(modes):
     return "shadow" if modes and all(m == "shadow" for m in modes) else "enforce"
 
 
+def egress_target(text):
+    """(kind, what, first port, last port) of an entry of egress.allow; the generator writes none
+    whose host is not ASCII."""
+    port = "443"
+    if text.startswith("["):
+        text, _, rest = text[1:].partition("]")
+        port = rest[1:] or port
+    elif text.count(":") == 1:
+        text, _, port = text.partition(":")
+    first, _, last = ("1-65535" if port == "*" else port).partition("-")
+    ports = int(first), int(last or first)
+    if text.startswith("*."):
+        return ("below", text[2:].lower().removesuffix("."), *ports)
+    try:
+        return ("network", str(ipaddress.ip_network(text)), *ports)
+    except ValueError:
+        return ("host", text.lower().removesuffix("."), *ports)
+
+
+def egress_fits(target, host, port):
+    kind, what, first, last = target
+    if not first <= port <= last:
+        return False
+    if kind == "network":
+        return in_block(host, what)
+    return host == what if kind == "host" else host.endswith("." + what)
+
+
+def egress_tls(document):
+    tls = document["egress"].get("tls", {})
+    return sorted(name for name, what in tls.items() if what == "allow")
+
+
+def decide_egress(mine, label, call):
+    """The verdict of the entries alone; everyone behind the agent must be a user."""
+    port = call["params"]["port"]
+    listed = [
+        (document, f"{label[name]}/egress/{text}", egress_target(text))
+        for name, document in mine
+        for text in document.get("egress", {}).get("allow", [])
+    ]
+    covering = [c for c in listed if egress_fits(c[2], call["tool"], port)]
+    deciding = [c for c in covering if mode_of(c[0]) == "enforce"] or covering
+    if not deciding:
+        return verdict("deny", "egress_not_allowed", only_shadow([mode_of(d) for _, d in mine]))
+    document, rule, _ = deciding[0]
+    mode = mode_of(document)
+    if not all(link_permitted({}, link, call["params"]) for link in call["chain"]):
+        return verdict("deny", "caller_not_permitted", mode, rule)
+    networks = {
+        target[1]
+        for other, _, target in listed
+        if target[0] == "network" and mode_of(other) == mode and target[2] <= port <= target[3]
+    }
+    allowed = verdict("allow", "allowed", mode, rule)
+    allowed["obligations"] = {
+        "egress": {"networks": sorted(networks), "tls": egress_tls(document)},
+    }
+    return allowed
+
+
 def verdict(outcome, reason, mode, rule="", rows=()):
     return {
         "outcome": outcome,
@@ -290,6 +351,9 @@ def malformed(call):
 def decide(policies, call):
     if not isinstance(call, dict) or malformed(call):
         return verdict("deny", "policy_error", "enforce")
+    egress = call.get("door") == "egress"
+    if egress and not is_number(call["params"].get("port")):
+        return verdict("deny", "policy_error", "enforce")
     if not policies:
         return verdict("deny", "no_policy", "enforce")
     policies = sorted(policies, key=lambda p: p[0].encode())
@@ -306,7 +370,10 @@ def decide(policies, call):
     enforced = [c for c in covering if mode_of(c[1], c[2]) == "enforce"]
     deciding = enforced or covering
 
-    result = decide_grants(mine, granting, deciding, label, action_of, call)
+    if egress:
+        result = decide_egress(mine, label, call)
+    else:
+        result = decide_grants(mine, granting, deciding, label, action_of, call)
 
     fired = [
         (mode_of(d), f"{label[n]}/denied_tools/{item['name']}/{action_of(item)}")

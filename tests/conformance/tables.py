@@ -8,7 +8,16 @@ import ipaddress
 import json
 import re
 
-from conformance.reference import WEEKDAYS, days_of, like, minutes, mode_of, rows_of
+from conformance.reference import (
+    WEEKDAYS,
+    days_of,
+    egress_target,
+    egress_tls,
+    like,
+    minutes,
+    mode_of,
+    rows_of,
+)
 
 ENGLISH = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MAX_WORDS = 80
@@ -173,6 +182,21 @@ class Builder:
                 mode = mode_of(document, entry)
                 self.grants.append({"rule": rule, "mode": mode, "body": self.body_ids[text]})
             entries.append((entry["name"], mode_of(document, entry), ids))
+        targets = []
+        for allowed in document.get("egress", {}).get("allow", []):
+            text = write_json(body({}))
+            if text not in self.body_ids:
+                self.body_ids[text] = len(self.bodies)
+                self.bodies.append(body({}))
+            targets.append((egress_target(allowed), len(self.grants)))
+            self.grants.append(
+                {
+                    "rule": f"{label}/egress/{allowed}",
+                    "mode": mode_of(document),
+                    "body": self.body_ids[text],
+                    "tls": egress_tls(document),
+                }
+            )
         for item in document.get("denied_tools", []):
             ids = []
             for action in item.get("actions", ["*"]):
@@ -180,7 +204,19 @@ class Builder:
                 rule = f"{label}/denied_tools/{item['name']}/{action}"
                 self.denials.append({"rule": rule, "mode": mode_of(document)})
             items.append((item["name"], ids))
-        return entries, items
+        return entries, items, targets
+
+    def egress(self, indexes):
+        made = {}
+        for i in indexes:
+            for (kind, what, first, last), grant in self.of[i][2]:
+                row = {"from": first, "to": last, "grant": grant}
+                if kind == "network":
+                    made.setdefault("networks", []).append({"cidr": what, **row})
+                else:
+                    key = "hosts" if kind == "host" else "below"
+                    made.setdefault(key, {}).setdefault(what, []).append(row)
+        return {"egress": made} if made else {}
 
     def profile(self, indexes):
         entries = [e for i in indexes for e in self.of[i][0]]
@@ -204,6 +240,7 @@ class Builder:
             {"tool": pattern_row(tool), "action": pattern_row(action), "denial": denial}
             for tool, ids in items if "*" in tool for action, denial in ids
         ]  # fmt: skip
+        made |= self.egress(indexes)
         return made | ({"grants": grants} if grants else {}) | ({"deny": deny} if deny else {})
 
     def tool(self, tool, entries, items):

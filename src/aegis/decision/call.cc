@@ -18,6 +18,8 @@ std::string_view DoorName(Door door) {
       return "opa_envoy";
     case Door::kExtMcp:
       return "ext_mcp";
+    case Door::kEgress:
+      return "egress";
   }
   return "http";
 }

@@ -13,8 +13,8 @@
 
 namespace aegis::decision {
 
-enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz, kExtProc, kOpaEnvoy, kExtMcp };
-// "http", "sdk", "cli", "ext_authz", "ext_proc", "opa_envoy", "ext_mcp"
+enum class Door : uint8_t { kHttp, kSdk, kCli, kExtAuthz, kExtProc, kOpaEnvoy, kExtMcp, kEgress };
+// "http", "sdk", "cli", "ext_authz", "ext_proc", "opa_envoy", "ext_mcp", "egress"
 std::string_view DoorName(Door door);
 
 struct Header {

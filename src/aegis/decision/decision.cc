@@ -28,8 +28,9 @@ std::string_view ReasonName(Reason reason) {
       "no_grant",         "action_not_allowed",
       "condition_failed", "caller_not_permitted",
       "outside_schedule", "denied_tool",
-      "custom_denied",    "agent_suspended",
-      "token_invalid",    "policy_error"};
+      "custom_denied",    "egress_not_allowed",
+      "agent_suspended",  "token_invalid",
+      "policy_error"};
   const auto index = static_cast<size_t>(reason);
   return index < kNames.size() ? kNames[index] : "policy_error";
 }

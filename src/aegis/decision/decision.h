@@ -25,13 +25,14 @@ enum class Reason : uint8_t {
   kConditionFailed,     // a condition on the params does not hold
   kCallerNotPermitted,  // someone in the chain may not cause this call
   kOutsideSchedule,
-  kDeniedTool,    // denied_tools names it
-  kCustomDenied,  // custom Rego refuses what the documents allow
+  kDeniedTool,        // denied_tools names it
+  kCustomDenied,      // custom Rego refuses what the documents allow
+  kEgressNotAllowed,  // no document lets this agent reach the host, or its address is refused
   kAgentSuspended,
   kTokenInvalid,
   kPolicyError,  // the policy could not be evaluated; always a deny
 };
-inline constexpr int kReasonCount = 12;
+inline constexpr int kReasonCount = 13;
 std::string_view ReasonName(Reason reason);
 
 struct Decision {
@@ -42,6 +43,9 @@ struct Decision {
   std::string_view rule;     // "finance-agent/stripe-payments/create_payment"; empty: none
   std::string_view message;  // for a person; quotes policy, never text from the call
   rego::Value document;      // the whole decision document; undefined when the policy gave none
+  // Of an allowed call of the egress door: {"networks": [CIDR…], "tls": ["missing_sni"…]}, what the
+  // connection may do that it may not otherwise; undefined: nothing.
+  rego::Value egress;
 
   bool allows() const { return outcome == Outcome::kAllow || outcome == Outcome::kSanitize; }
 };

@@ -12,7 +12,7 @@ struct Keys {
   Value outcome = rego::MakeStringView("outcome"), reason = rego::MakeStringView("reason"),
         mode = rego::MakeStringView("mode"), rule = rego::MakeStringView("rule"),
         message = rego::MakeStringView("message"),
-        obligations = rego::MakeStringView("obligations");
+        obligations = rego::MakeStringView("obligations"), egress = rego::MakeStringView("egress");
 };
 
 const Keys& K() {
@@ -43,11 +43,13 @@ std::optional<Mode> ParseMode(Value mode) {
   return std::nullopt;
 }
 
-// {} or {"approval":{},"sanitize":[],"labels":[]}: nothing to be done.
+// {} or {"approval":{},"sanitize":[],"labels":[]}: nothing to be done. What "egress" says widens
+// what the egress door lets a connection do; there is nothing in it to be done.
 bool AsksNothing(Value obligations) {
   if (obligations.is_undefined() || obligations.is_null()) return true;
   if (!obligations.is_object()) return false;
   for (const rego::Member& member : obligations.members()) {
+    if (member.key.string_value() == "egress") continue;
     const bool empty = member.value.is_collection() && member.value.size() == 0;
     if (!empty && !member.value.is_null()) return false;
   }
@@ -106,6 +108,10 @@ Decision TranslateDocument(Value document) {
   decision.rule = Cut(rule.string_value(), kMaxRuleBytes);
   decision.message = Cut(message.string_value(), kMaxMessageBytes);
   decision.document = document;
+  if (*outcome == Outcome::kAllow) {
+    const Value obligations = document.Get(K().obligations);
+    if (obligations.is_object()) decision.egress = obligations.Get(K().egress);
+  }
   return decision;
 }
 

@@ -86,6 +86,19 @@ TEST_F(DocumentTest, LongTextsAreCutBetweenCharacters) {
             kMaxMessageBytes);
 }
 
+TEST_F(DocumentTest, WhatAnAllowedEgressMayDoIsNothingThatMustBeDone) {
+  const Decision decision = Translate(
+      R"({"outcome":"allow","reason":"allowed","obligations":{"egress":{"tls":["ech"]}}})");
+  EXPECT_TRUE(decision.allows());
+  EXPECT_EQ(decision.egress.Get("tls").size(), 1u);
+  EXPECT_TRUE(Translate(R"({"outcome":"deny","reason":"no_grant","obligations":{"egress":{}}})")
+                  .egress.is_undefined());
+  EXPECT_EQ(Translate(R"({"outcome":"allow","reason":"allowed",)"
+                      R"("obligations":{"egress":{},"approval":{"by":"x"}}})")
+                .reason,
+            Reason::kPolicyError);
+}
+
 TEST_F(DocumentTest, EveryReasonHasItsName) {
   for (int i = 1; i < kReasonCount; ++i) {
     const Reason reason = static_cast<Reason>(i);

@@ -109,6 +109,7 @@ class DataWriter {
   struct DocumentItems {
     std::vector<Item> entries;
     std::vector<Item> denials;
+    uint32_t first_egress = 0;  // number of the grant of its first egress target
   };
 
   // ---- Grants, denials and bodies are numbered through all documents.
@@ -124,6 +125,13 @@ class DataWriter {
                                  "\",\"body\":" + std::to_string(BodyNumber(entry)) + "}";
         for (const std::string& action : entry.actions) {
           AppendRule(document.Label() + "/" + entry.tool + "/" + action, tail, grants++, grants_);
+        }
+      }
+      items.first_egress = grants;
+      if (!document.egress.allow.empty()) {
+        const std::string tail = EgressTail(document);
+        for (const Egress::Allowed& allowed : document.egress.allow) {
+          AppendRule(document.Label() + "/egress/" + allowed.text, tail, grants++, grants_);
         }
       }
       const std::string tail = ",\"mode\":\"" + std::string(ModeName(document.mode)) + "\"}";
@@ -144,6 +152,17 @@ class DataWriter {
     out += number > 0 ? ",{\"rule\":" : "{\"rule\":";
     AppendJsonString(rule, out);
     out += tail;
+  }
+
+  // Its grants are as those of an entry without callers, schedule and conditions.
+  std::string EgressTail(const Document& document) {
+    std::string tail = ",\"mode\":\"" + std::string(ModeName(document.mode)) +
+                       "\",\"body\":" + std::to_string(BodyNumber(Entry{})) + ",\"tls\":[";
+    for (const std::string& allowed : document.egress.tls) {
+      if (tail.back() != '[') tail += ',';
+      AppendJsonString(allowed, tail);
+    }
+    return tail + "]}";
   }
 
   size_t BodyNumber(const Entry& entry) {
@@ -254,9 +273,53 @@ class DataWriter {
     out += '}';
     AppendPatternItems("grants", "grant", entries.WithToolPattern(), out);
     AppendPatternItems("deny", "denial", denials.WithToolPattern(), out);
+    AppendEgress(documents, out);
     AppendCustom(documents, out);
     out += '}';
     calls.append("{").append(calls_of_tools) += '}';
+  }
+
+  void AppendEgress(const DocumentSetKey& documents, std::string& out) const {
+    // Rows by host, and by the host that they are below; those of networks are asked one by one.
+    std::map<std::string_view, std::string> hosts, below;
+    std::string networks;
+    for (const uint32_t i : documents) {
+      uint32_t grant = items_[i].first_egress;
+      for (const Egress::Allowed& allowed : policies_.documents[i].egress.allow) {
+        const EgressTarget& target = allowed.target;
+        const bool network = target.kind == EgressTarget::Kind::kNetwork;
+        std::string& rows = network                                     ? networks
+                            : target.kind == EgressTarget::Kind::kBelow ? below[target.text]
+                                                                        : hosts[target.text];
+        rows += rows.empty() ? "{" : ",{";
+        if (network) rows += "\"cidr\":\"" + target.text + "\",";
+        rows += "\"from\":" + std::to_string(target.first_port) +
+                ",\"to\":" + std::to_string(target.last_port) +
+                ",\"grant\":" + std::to_string(grant++) + "}";
+      }
+    }
+    std::string members;
+    AppendEgressRows("hosts", hosts, members);
+    AppendEgressRows("below", below, members);
+    if (!networks.empty()) members += ",\"networks\":[" + networks + "]";
+    if (members.empty()) return;
+    members.front() = '{';
+    out.append(",\"egress\":").append(members) += '}';
+  }
+
+  static void AppendEgressRows(std::string_view key,
+                               const std::map<std::string_view, std::string>& rows,
+                               std::string& out) {
+    if (rows.empty()) return;
+    out.append(",\"").append(key).append("\":");
+    char before = '{';
+    for (const auto& [name, list] : rows) {
+      out += before;
+      before = ',';
+      AppendJsonString(name, out);
+      out.append(":[").append(list) += ']';
+    }
+    out += '}';
   }
 
   // Each package once: enforced, if one of the documents that list it is.

@@ -274,7 +274,8 @@ TEST(CustomRegoTest, TheBundleIsWhatStockOpaReads) {
             "aegis/dialect/body.rego: aegis.dialect\n"
             "aegis/dialect/conditions.rego: aegis.dialect\n"
             "aegis/dialect/coverage.rego: aegis.dialect\n"
-            "aegis/dialect/decision.rego: aegis.dialect\n");
+            "aegis/dialect/decision.rego: aegis.dialect\n"
+            "aegis/dialect/egress.rego: aegis.dialect\n");
 }
 
 }  // namespace

@@ -257,6 +257,44 @@ constexpr Type kDeniedTools = {
     .element = &kDenied,
     .max_size = kMaxEntries};
 
+// ---- Egress
+
+constexpr std::string_view kVerdicts[] = {"refuse", "allow"};
+constexpr Type kVerdict = {
+    .shape = Shape::kText, .expected = "'refuse' or 'allow'", .allowed = kVerdicts};
+constexpr Type kEgressHost = {.shape = Shape::kText,
+                              .expected = "a host such as 'api.example.com:443'",
+                              .check = CheckEgressHost,
+                              .schema_pattern = "^[^\\u0000-\\u0020\\u007f]+$",
+                              .max_bytes = 512};
+constexpr Type kEgressAllow = {.shape = Shape::kList,
+                               .expected = "a list of hosts such as ['api.example.com:443']",
+                               .element = &kEgressHost,
+                               .max_size = kMaxEntries};
+constexpr Key kEgressTlsKeys[] = {
+    {"missing_sni", &kVerdict, "TLS that does not name the host it means. Default: refuse."},
+    {"ech", &kVerdict,
+     "TLS that hides the host it means (Encrypted Client Hello). Default: refuse."},
+    {"plain", &kVerdict, "What is not TLS at all, through CONNECT. Default: refuse."},
+};
+constexpr Type kEgressTls = {.shape = Shape::kMap,
+                             .expected = "a map such as {ech: allow}",
+                             .doc =
+                                 "What connections through CONNECT may hold but TLS that names "
+                                 "the host of the CONNECT.",
+                             .min_size = 1,
+                             .keys = kEgressTlsKeys};
+constexpr Key kEgressKeys[] = {
+    {"allow", &kEgressAllow,
+     "host, *.host below it, or a block of IP addresses, each with :port, :from-to or :* (443 "
+     "alone when there is none). Only a listed block opens private addresses.",
+     true},
+    {"tls", &kEgressTls, "What TLS connections need not keep to."},
+};
+constexpr Type kEgress = {.shape = Shape::kMap,
+                          .expected = "a map such as {allow: ['api.example.com:443']}",
+                          .keys = kEgressKeys};
+
 // ---- Documents
 
 constexpr Type kAgents = {.shape = Shape::kList,
@@ -302,7 +340,7 @@ constexpr Key kDocumentKeys[] = {
     {"description", &kDescription, "For people."},
     {"allowed_tools", &kAllowedTools, "What the agent may call. All else is denied.", true},
     {"denied_tools", &kDeniedTools, "Calls that are denied whatever allows them."},
-    {"egress", nullptr, "Hosts that the agent may connect to."},
+    {"egress", &kEgress, "Hosts that the agent may connect to, through the egress door."},
     {"budget", nullptr, "Spending limits."},
     {"rate_limits", nullptr, "Requests per time."},
     {"concurrency", nullptr, "Calls at the same time."},
@@ -323,7 +361,8 @@ constexpr std::string_view kReasons[] = {"allowed",          "no_policy",
                                          "no_grant",         "action_not_allowed",
                                          "condition_failed", "caller_not_permitted",
                                          "outside_schedule", "denied_tool",
-                                         "custom_denied",    "policy_error"};
+                                         "custom_denied",    "egress_not_allowed",
+                                         "policy_error"};
 constexpr Type kReason = {.shape = Shape::kText, .expected = "a reason", .allowed = kReasons};
 constexpr Type kOutcome = {.shape = Shape::kText, .expected = "an outcome", .allowed = kOutcomes};
 constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 4096};
@@ -354,6 +393,8 @@ constexpr Type kTime = {.shape = Shape::kText,
                             "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
                             "(\\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
                         .max_bytes = 64};
+constexpr std::string_view kDoors[] = {"cli", "http", "sdk", "egress"};
+constexpr Type kDoor = {.shape = Shape::kText, .expected = "a door", .allowed = kDoors};
 constexpr Key kCallKeys[] = {
     {"agent", &kText, "The acting agent.", true},
     {"tool", &kText, "The tool.", true},
@@ -361,6 +402,8 @@ constexpr Key kCallKeys[] = {
     {"params", &kParams, "The call's arguments. Default: none."},
     {"chain", &kChain, "Who is behind the call, the first cause first. Default: nobody."},
     {"labels", &kAgentLabels, "The agent's labels. Default: none."},
+    {"door", &kDoor,
+     "How it comes; egress: the tool is a host, params.port its port. Default: cli."},
     {"time", &kTime, "When. Default: Monday, 2026-01-05T12:00:00Z."},
 };
 constexpr Type kCall = {.shape = Shape::kMap,

@@ -111,6 +111,7 @@ std::string CheckDays(std::string_view text);      // mon-fri,sun
 std::string CheckHours(std::string_view text);     // 08:00-18:00
 std::string CheckCidr(std::string_view text);
 std::string CheckDomain(std::string_view text);    // host or *.host
+std::string CheckEgressHost(std::string_view text);  // as egress_target.h
 std::string CheckTime(std::string_view text);      // RFC 3339
 std::string CheckRegoFile(std::string_view text);  // folder/payments_extra.rego
 

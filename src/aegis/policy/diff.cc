@@ -25,6 +25,7 @@ struct View {
   std::map<Target, std::vector<const Entry*>> grants;
   std::map<Target, Mode> denials;  // enforced, if one of several is
   std::map<std::string_view, CustomUse> custom;
+  std::vector<const Document*> egress;  // those that say something of it
 };
 
 using Views = std::map<std::string, View>;
@@ -40,6 +41,7 @@ void AddDocument(const PolicySet& policies, const Document& document, View& view
       if (!fresh && document.mode == Mode::kEnforce) known->second = Mode::kEnforce;
     }
   }
+  if (!document.egress.allow.empty()) view.egress.push_back(&document);
   for (const RegoListing& listing : document.rego) {
     const auto module =
         std::find_if(policies.modules.begin(), policies.modules.end(),
@@ -107,6 +109,8 @@ class Comparer {
                     is == after_.grants.end() ? none : is->second);
     }
     CompareDenials();
+    CompareEgress(before_, after_, ChangeKind::kLoss);
+    CompareEgress(after_, before_, ChangeKind::kGain);
     CompareCustom();
     return std::move(changes_);
   }
@@ -151,6 +155,37 @@ class Comparer {
       if (!Denied(target, mode, before_))
         Add(ChangeKind::kLoss, target, DenialText("now denied", mode));
     }
+  }
+
+  // What `one` lets the agent reach and `other` does not, with the same leave.
+  void CompareEgress(const View& one, const View& other, ChangeKind kind) {
+    for (const Document* document : one.egress) {
+      for (const Egress::Allowed& allowed : document->egress.allow) {
+        if (EgressCovered(allowed.target, *document, other)) continue;
+        std::string text;
+        for (const std::string& leave : document->egress.tls) {
+          text += (text.empty() ? "tls: " : ", ") + leave;
+        }
+        if (document->mode == Mode::kShadow) text += text.empty() ? "shadow" : " (shadow)";
+        const std::string name = allowed.target.Canonical();
+        Add(kind, {name, "egress"}, text);
+      }
+    }
+  }
+
+  static bool EgressCovered(const EgressTarget& target, const Document& document,
+                            const View& view) {
+    for (const Document* other : view.egress) {
+      if (other->mode != document.mode ||
+          !std::includes(other->egress.tls.begin(), other->egress.tls.end(),
+                         document.egress.tls.begin(), document.egress.tls.end())) {
+        continue;
+      }
+      for (const Egress::Allowed& allowed : other->egress.allow) {
+        if (allowed.target.Covers(target)) return true;
+      }
+    }
+    return false;
   }
 
   // What custom Rego refuses cannot be told from here, only whether it is asked.

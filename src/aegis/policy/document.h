@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "aegis/policy/diagnostic.h"
+#include "aegis/policy/egress_target.h"
 #include "aegis/policy/schedule.h"
 
 namespace aegis::policy {
@@ -90,6 +91,16 @@ struct Denial {
   Position position;
 };
 
+// `egress`: what the agent may connect to through the egress door.
+struct Egress {
+  struct Allowed {
+    std::string text;  // as written
+    EgressTarget target;
+  };
+  std::vector<Allowed> allow;
+  std::vector<std::string> tls;  // what is allowed there: of "missing_sni", "ech", "plain"; sorted
+};
+
 // A file of custom Rego that a document lists.
 struct RegoListing {
   std::string file;     // as written: a path from the document's folder
@@ -110,6 +121,7 @@ struct Document {
   std::string description;
   std::vector<Entry> allowed_tools;
   std::vector<Denial> denied_tools;
+  Egress egress;
   std::vector<RegoListing> rego;
 
   // The first part of rules: the agent's name for `agent:`, else the document's.

@@ -106,7 +106,10 @@ class Linter {
   }
 
   void CheckDocument(const Document& document) {
-    if (!document.allowed_tools.empty() || !document.denied_tools.empty()) return;
+    if (!document.allowed_tools.empty() || !document.denied_tools.empty() ||
+        !document.egress.allow.empty()) {
+      return;
+    }
     Add(LintRule::kGrantsNothing, document, document.position,
         "the document neither allows nor denies anything");
   }

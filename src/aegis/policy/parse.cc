@@ -85,6 +85,7 @@ class DocumentReader {
             {TextOf(item->Find("name")), ReadActions(*item), At(*item)});
       }
     }
+    if (const Node* egress = root.Find("egress")) document.egress = ReadEgress(*egress);
     if (const Node* files = root.Find("rego")) {
       for (const Node* item : files->items) {
         const std::string file = TextOf(item);
@@ -122,6 +123,22 @@ class DocumentReader {
     if (const Node* node = item.Find("callers")) entry.callers = ReadCallers(*node);
     if (const Node* node = item.Find("schedule")) entry.schedule = ReadSchedule(*node);
     return entry;
+  }
+
+  static Egress ReadEgress(const Node& node) {
+    Egress egress;
+    for (const std::string& text : TextsOf(node.Find("allow"))) {
+      EgressTarget target;
+      if (ReadEgressTarget(text, &target).empty())
+        egress.allow.push_back({text, std::move(target)});
+    }
+    if (const Node* tls = node.Find("tls")) {
+      for (const Node::Member& member : tls->members) {
+        if (TextOf(member.value) == "allow") egress.tls.emplace_back(member.key);
+      }
+    }
+    std::sort(egress.tls.begin(), egress.tls.end());
+    return egress;
   }
 
   std::vector<Caller> ReadCallers(const Node& node) {

@@ -59,7 +59,9 @@ int64_t TimeOf(const Node& call) {
 
 // As the doors build it, less what a test does not say.
 std::string InputJson(const Node& call, int64_t time_unix_ns) {
-  std::string out = "{\"org\":\"\",\"tenant\":\"\",\"door\":\"cli\",\"agent\":{";
+  const std::string door = TextOf(call, "door");
+  std::string out = "{\"org\":\"\",\"tenant\":\"\",\"door\":\"" + (door.empty() ? "cli" : door) +
+                    "\",\"agent\":{";
   AppendMember("id", TextOf(call, "agent"), out);
   AppendTree("labels", call.Find("labels"), "{}", out);
   out += "},";

@@ -127,7 +127,7 @@ TEST(TestRunnerTest, MistakesInTestFiles) {
       "'defer', found the text 'denied'\n"
       "finance_test.yaml:4:39: 'reason' must be 'allowed', 'no_policy', 'no_grant', "
       "'action_not_allowed', 'condition_failed', 'caller_not_permitted', 'outside_schedule', "
-      "'denied_tool', 'custom_denied' or 'policy_error', found the text 'condition_fail'; did you "
+      "'denied_tool', 'custom_denied', 'egress_not_allowed' or 'policy_error', found the text 'condition_fail'; did you "
       "mean "
       "'condition_failed'?\n"
       "finance_test.yaml:5:5: an item of 'tests' has no 'call'; add it: a call: a map with "

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "aegis/base/text.h"
+#include "aegis/policy/egress_target.h"
 #include "aegis/policy/dialect.h"
 #include "aegis/policy/schedule.h"
 
@@ -256,6 +257,8 @@ std::string CheckDomain(std::string_view text) {
   }
   return {};
 }
+
+std::string CheckEgressHost(std::string_view text) { return ReadEgressTarget(text, nullptr); }
 
 std::string CheckTime(std::string_view text) {
   absl::Time time;
