@@ -33,6 +33,7 @@ constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 constexpr size_t kMaxSecretBytes = size_t{64} << 10;
 constexpr size_t kMaxBundleBytes = size_t{1} << 30;
 constexpr size_t kMaxRequestBytes = size_t{64} << 20;
+constexpr size_t kMaxTunnelMib = 100'000'000;
 constexpr int kMaxSeconds = 86'400;
 
 bool IsReference(std::string_view text) {
@@ -214,12 +215,25 @@ constexpr Key kPluginsKeys[] = {
 };
 constexpr Type kPlugins = {
     .shape = Shape::kMap, .expected = "a map of plugins", .keys = kPluginsKeys};
+constexpr Key kEgressKeys[] = {
+    {"address", &kText, "Where agents reach the forward proxy: host:port, usually 127.0.0.1:3128.",
+     true},
+    {"max_connections", &kCount, "Most connections at a time; default 4096."},
+    {"max_connections_per_agent", &kCount, "Most connections of one agent; default 256."},
+    {"idle_timeout_seconds", &kCount, "How long nothing need move; default 300."},
+    {"lifetime_seconds", &kCount, "How long a connection may live; default 3600."},
+    {"max_upload_mib", &kCount, "Most MiB of one connection to the host; default 1024."},
+    {"max_download_mib", &kCount, "Most MiB of one connection to the agent; default 8192."},
+};
+constexpr Type kEgress = {
+    .shape = Shape::kMap, .expected = "a map with 'address'", .keys = kEgressKeys};
 constexpr Key kConfigKeys[] = {
     {"services", &kServices, "Servers that are called."},
     {"keys", &kKeys, "Keys that signatures are checked with."},
     {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
     {"envoy", &kEnvoy, "The door for Envoys: external authorization and processing by gRPC."},
     {"ext_proc", &kExtProc, "What external processing does to calls and answers."},
+    {"egress", &kEgress, "The forward proxy through which agents reach hosts that policies list."},
     {"plugins", &kPlugins, "What OPA has as plugins."},
     {"certificate_authorities", &kCertificateAuthorities,
      "Files with PEM certificates that tools may be trusted by, by the name that tools use."},
@@ -306,6 +320,7 @@ class Reader {
         config.limits.max_request_bytes = limit;
       }
     }
+    if (const Node* egress = root.Find("egress")) ReadEgress(*egress, config.egress);
     if (const Node* processing = root.Find("ext_proc")) {
       const Node* redact = processing->Find("redact");
       config.redaction = {TextsOf(redact, "request"), TextsOf(redact, "response")};
@@ -321,6 +336,26 @@ class Reader {
   const Node* Find(std::string_view map, std::string_view name) const {
     const Node* found = root_->Find(map);
     return found == nullptr ? nullptr : found->Find(name);
+  }
+
+  void ReadEgress(const Node& egress, gateway::EgressOptions& out) {
+    out.address = TextOf(&egress, "address");
+    const auto count = [&](std::string_view key, auto& value, size_t most) {
+      const Node* node = egress.Find(key);
+      if (node == nullptr) return;
+      value = static_cast<std::decay_t<decltype(value)>>(ReadBytes(*node, std::string(key), most));
+    };
+    count("max_connections", out.max_connections, 1'000'000);
+    count("max_connections_per_agent", out.max_connections_per_agent, 1'000'000);
+    uint64_t upload_mib = out.max_upload_bytes >> 20, download_mib = out.max_download_bytes >> 20;
+    count("max_upload_mib", upload_mib, kMaxTunnelMib);
+    count("max_download_mib", download_mib, kMaxTunnelMib);
+    out.max_upload_bytes = upload_mib << 20;
+    out.max_download_bytes = download_mib << 20;
+    out.idle_timeout_ms =
+        1000 * Seconds(egress, "idle_timeout_seconds", out.idle_timeout_ms / 1000, 1);
+    out.lifetime_ms = int64_t{1000} * Seconds(egress, "lifetime_seconds",
+                                              static_cast<int>(out.lifetime_ms / 1000), 1);
   }
 
   // Forms as of opa-envoy-plugin v1.19.1, internal/internal.go.

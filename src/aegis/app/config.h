@@ -27,6 +27,8 @@ struct Config {
   gateway::OpaEnvoyOptions opa_envoy;
   gateway::ToolResources tool_resources;
   TelemetryConfig telemetry;
+  // The forward proxy; its address is empty when the file does not say.
+  gateway::EgressOptions egress;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at

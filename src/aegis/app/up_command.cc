@@ -27,6 +27,7 @@
 #include "aegis/gateway/gateway.h"
 #include "aegis/gateway/sync.h"
 #include "aegis/identity/agent_token.h"
+#include "aegis/net/tcp.h"
 #include "aegis/telemetry/log.h"
 #include "aegis/telemetry/metrics.h"
 #include "aegis/telemetry/span_exporter.h"
@@ -46,6 +47,7 @@ struct Flags {
   std::string demo_through;  // base URL; empty: the gateway
   std::string tenant = kTenant;
   std::string ext_authz;  // empty: as the configuration says, else nowhere
+  std::string egress;     // likewise
   std::string config;
   std::string log_file;
   std::string log_level = "info";
@@ -155,12 +157,14 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                            .make_compiler = {}}));
   StartSpans(config.telemetry, workers, running);
   if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
+  if (!flags.egress.empty()) config.egress.address = flags.egress;
   if (flags.ext_authz_plaintext) config.envoy.allow_plaintext = true;
   AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
                                                       .workers = workers,
                                                       .envoy = std::move(config.envoy),
                                                       .redaction = std::move(config.redaction),
                                                       .opa_envoy = std::move(config.opa_envoy),
+                                                      .egress = std::move(config.egress),
                                                       .limits = config.limits,
                                                       .shadow = flags.shadow,
                                                       .producer = kProducer,
@@ -169,6 +173,9 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                       .logger = &logger,
                                                       .spans = running.spans.get(),
                                                       .sampler = config.telemetry.sampler}));
+  std::string control = running.control->url();
+  control.erase(0, control.find("//") + 2);
+  AEGIS_RETURN_IF_ERROR(running.gateway->Guard(control));
   if (config.bundle_source) {
     logger.Warn("the policy comes from a bundle server; what is published here is not in force",
                 {{"service", config.bundle_source->url}});
@@ -192,9 +199,17 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
             gateway::AdminServer::Start(
                 {.address = flags.admin, .version = AEGIS_VERSION, .sync = running.sync.get()},
                 *running.gateway));
+  AEGIS_RETURN_IF_ERROR(running.gateway->Guard(running.admin->address()));
   if (!running.gateway->opa_envoy_address().empty()) {
     logger.Warn("Envoys may ask without any token where opa-envoy-plugin would be",
                 {{"address", running.gateway->opa_envoy_address()}});
+  }
+  if (const std::string& egress = running.gateway->egress_address(); !egress.empty()) {
+    AEGIS_TRY(const net::SocketAddress address, net::ResolveAddress(egress));
+    if (!address.is_loopback()) {
+      logger.Warn("agents' tokens go to the egress proxy in clear, over other than loopback",
+                  {{"address", egress}});
+    }
   }
   if (flags.shadow)
     logger.Warn(
@@ -204,7 +219,8 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                        .admin = "http://" + running.admin->address(),
                                        .pid = ::getpid(),
                                        .envoy = running.gateway->envoy_address(),
-                                       .opa_envoy = running.gateway->opa_envoy_address()});
+                                       .opa_envoy = running.gateway->opa_envoy_address(),
+                                       .egress = running.gateway->egress_address()});
 }
 
 // Lets calls end, then takes the parts down.
@@ -249,6 +265,10 @@ void PrintBanner(const cli::Context& context, const Flags& flags, const Running&
       envoy.empty() ? std::string() : "  Envoys    " + envoy + "   (external authorization)\n";
   if (const std::string& opa = running.gateway->opa_envoy_address(); !opa.empty()) {
     envoys += "  Envoys    " + opa + "   (as opa-envoy-plugin: no tokens are asked for)\n";
+  }
+  if (const std::string& egress = running.gateway->egress_address(); !egress.empty()) {
+    envoys += "  egress    http://" + egress +
+              "   (forward proxy: HTTPS_PROXY=http://agent:TOKEN@" + egress + ")\n";
   }
   std::printf(
       "\nAegis %s is up%s.\n"
@@ -328,6 +348,10 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
   up->add_flag("--ext-authz-plaintext", flags->ext_authz_plaintext,
                "Let Envoys of other machines ask without TLS: only over a network that is "
                "protected otherwise");
+  up->add_option(
+      "--egress", flags->egress,
+      "Where agents reach the forward proxy, host:port, usually 127.0.0.1:3128; default: "
+      "what aegis.yaml says, else nowhere");
   up->add_option("--config", flags->config,
                  "aegis.yaml: where the policy comes from, where Envoys ask")
       ->envname("AEGIS_CONFIG");

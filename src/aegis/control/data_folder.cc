@@ -209,6 +209,7 @@ Status DataFolder::WriteRunInfo(const RunInfo& info) const {
                          {"pid", info.pid}};
   if (!info.envoy.empty()) body["envoy"] = info.envoy;
   if (!info.opa_envoy.empty()) body["opa_envoy"] = info.opa_envoy;
+  if (!info.egress.empty()) body["egress"] = info.egress;
   return WriteFileAtomic(path_ + "/run.json",
                          body.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
                          0600);

@@ -41,6 +41,7 @@ struct RunInfo {
   int64_t pid = 0;
   std::string envoy = {};      // host:port or unix:PATH; empty: not served
   std::string opa_envoy = {};  // likewise
+  std::string egress = {};     // likewise
 };
 
 class DataFolder {

@@ -94,7 +94,35 @@ Status Gateway::Bind() {
     addresses_.push_back(address.ToString());
     if (port_ == 0) port_ = address.port();
   }
-  return BindEnvoy();
+  AEGIS_RETURN_IF_ERROR(BindEnvoy());
+  return BindEgress();
+}
+
+Status Gateway::BindEgress() {
+  if (options_.egress.address.empty()) return Ok();
+  egress_ = std::make_unique<EgressHub>(options_.egress);
+  AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(options_.egress.address));
+  if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
+    if (i == 0) address = net::LocalAddress(fd.get());
+    workers_[i]->ListenEgress(std::move(fd), *egress_);
+  }
+  egress_address_ = address.ToString();
+  // What an agent cannot reach by itself it must not reach through here either.
+  for (const std::string& own : addresses_) AEGIS_RETURN_IF_ERROR(Guard(own));
+  for (const std::string* own : {&egress_address_, &envoy_address_, &opa_envoy_address_}) {
+    if (own->empty() || own->starts_with(kUnix)) continue;
+    AEGIS_RETURN_IF_ERROR(Guard(*own));
+  }
+  return Ok();
+}
+
+Status Gateway::Guard(const std::string& own) {
+  if (!egress_) return Ok();
+  AEGIS_TRY(const net::SocketAddress address, net::ResolveAddress(own));
+  egress_->Guard(address);
+  return Ok();
 }
 
 Status Gateway::BindEnvoy() {

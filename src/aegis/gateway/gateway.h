@@ -33,6 +33,7 @@ class SpanExporter;
 
 namespace aegis::gateway {
 
+class EgressHub;
 class Worker;
 
 // For the Metrics of a gateway with that many workers: names of outcomes and reasons.
@@ -47,6 +48,7 @@ class Gateway {
     EnvoyListener envoy;
     Redaction redaction;  // by external processing
     OpaEnvoyOptions opa_envoy;
+    EgressOptions egress;
     Limits limits;
     bool shadow = false;   // verdicts are recorded and not enforced; bad tokens are refused still
     std::string producer;  // of the records, as the journal's
@@ -75,6 +77,11 @@ class Gateway {
   const std::string& envoy_address() const { return envoy_address_; }
   // The same for those that ask as they would ask opa-envoy-plugin.
   const std::string& opa_envoy_address() const { return opa_envoy_address_; }
+  // The forward proxy, as bound; empty: there is none.
+  const std::string& egress_address() const { return egress_address_; }
+  // Nobody reaches that address (host:port) through the forward proxy, whatever policies say; the
+  // gateway's own are so already. Errors: bad_address.
+  Status Guard(const std::string& own);
   uint16_t port() const { return port_; }  // of the first address
 
   // Why calls are not decided as they should be; empty: ready.
@@ -92,6 +99,7 @@ class Gateway {
   explicit Gateway(Options options);
   Status Bind();
   Status BindEnvoy();
+  Status BindEgress();
   using Listen = void (Worker::*)(FileDescriptor, std::shared_ptr<const net::TlsServerContext>);
   // Has every worker listen there; the address as bound.
   Result<std::string> BindGrpc(const std::string& address,
@@ -100,9 +108,10 @@ class Gateway {
 
   Options options_;
   IssuedDecisions issued_;
+  std::unique_ptr<EgressHub> egress_;  // outlives the workers
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::string> addresses_;
-  std::string envoy_address_, opa_envoy_address_;
+  std::string envoy_address_, opa_envoy_address_, egress_address_;
   uint16_t port_ = 0;
   bool draining_ = false;  // guarded by mutex_
   mutable std::mutex mutex_;

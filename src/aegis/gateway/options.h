@@ -37,6 +37,17 @@ struct EnvoyListener {
   bool allow_plaintext = false;  // without a certificate at other than loopback addresses, too
 };
 
+// The egress door: a forward proxy. Sizes in bytes, times in milliseconds.
+struct EgressOptions {
+  std::string address;                     // host:port; empty: there is none
+  size_t max_connections = 4096;           // all workers together
+  size_t max_connections_per_agent = 256;  // likewise
+  int idle_timeout_ms = 300'000;           // nothing moves either way
+  int64_t lifetime_ms = 3'600'000;
+  uint64_t max_upload_bytes = uint64_t{1} << 30;    // of one connection, from the agent
+  uint64_t max_download_bytes = uint64_t{8} << 30;  // of one connection, to the agent
+};
+
 // Members of JSON objects that external processing replaces by "[redacted]" (docs/envoy.md): names,
 // with those of outer members before them, separated by dots.
 struct Redaction {

@@ -228,7 +228,28 @@ decision::Decision Pipeline::Decide(const Input& input, int64_t now_ns) {
   }
   call.session = input.session;
   call.time_unix_ns = now_ns;
-  return evaluator_.Evaluate(*state_->snapshot, call);
+  decision::Decision decision = evaluator_.Evaluate(*state_->snapshot, call);
+  if (!input.refusal.empty() && (decision.allows() || input.refusal_is_firm)) {
+    const std::string_view rule = decision.rule;
+    decision = Deny(Reason::kEgressNotAllowed, input.refusal);
+    decision.rule = rule;
+  }
+  return decision;
+}
+
+bool Pipeline::InShadow(const Input& input, const decision::Decision& decision) const {
+  // Who calls is never a matter of trying out a policy.
+  const bool is_identity =
+      decision.reason == Reason::kAgentSuspended || decision.reason == Reason::kTokenInvalid;
+  // Nor can a question that has no answer be let pass.
+  if (is_identity || input.is_query || input.refusal_is_firm) return false;
+  return options_.shadow || decision.mode == decision::Mode::kShadow;
+}
+
+decision::Decision Pipeline::Preview(const Input& input, bool* proceeds) {
+  const decision::Decision decision = Decide(input, options_.clock->UnixNanos());
+  *proceeds = decision.outcome == Outcome::kAllow || InShadow(input, decision);
+  return decision;
 }
 
 RecordSlot* Pipeline::Judge(const Input& input, RecordWaiter* waiter, Ticket* ticket) {
@@ -333,12 +354,7 @@ RecordSlot* Pipeline::Ask(const Question& question, VerdictReader& reader, Recor
 RecordSlot* Pipeline::Record(const Input& input, const decision::Decision& decision, int64_t now_ns,
                              RecordWaiter* waiter, Ticket* ticket) {
   const bool allowed = decision.outcome == Outcome::kAllow;
-  // Who calls is never a matter of trying out a policy.
-  const bool is_identity =
-      decision.reason == Reason::kAgentSuspended || decision.reason == Reason::kTokenInvalid;
-  // Nor can a question that has no answer be let pass.
-  const bool shadow = !is_identity && !input.is_query &&
-                      (options_.shadow || decision.mode == decision::Mode::kShadow);
+  const bool shadow = InShadow(input, decision);
   ticket->outcome = decision.outcome;
   ticket->reason = decision.reason;
   ticket->proceeds = allowed || shadow;

@@ -114,7 +114,15 @@ class Pipeline {
         source;  // who called the proxy that asks, as that has verified it; for the record
     bool rewritten = false;  // the tool would get other params than these; for the record
     bool is_query = false;   // Query's and Ask's own: a refusal stays one in shadow
+    // Why the call is denied (egress_not_allowed) even if the policy allows it; static; empty: it
+    // is not. `refusal_is_firm`: it is no matter of trying out a policy.
+    std::string_view refusal = {};
+    bool refusal_is_firm = false;
   };
+  // Decides the call without recording it, for what must be known before it can be judged in full.
+  // `*proceeds`: whether it would go on. The decision's views are valid until the arena is emptied,
+  // which is the caller's to do.
+  decision::Decision Preview(const Input& input, bool* proceeds);
   // Decides the call and hands its record over. Then `waiter` is told when the record is durable,
   // and only then may the call go on or its denial be answered. Returns the slot, so that the
   // waiter can withdraw (slot->waiter = nullptr); nullptr: the record cannot be written, the call
@@ -186,6 +194,7 @@ class Pipeline {
   // What is decided whatever the policy says: nullopt when the policy is to be asked.
   std::optional<decision::Decision> DecideAlone(const Caller& caller) const;
   decision::Decision Decide(const Input& input, int64_t now_ns);
+  bool InShadow(const Input& input, const decision::Decision& decision) const;
   decision::Decision Evaluate(const QueryInput& input, int64_t now_ns, QueryAnswer* answer);
   decision::Decision Answer(const Question& question, int64_t now_ns, VerdictReader& reader);
   RecordSlot* Record(const Input& input, const decision::Decision& decision, int64_t now_ns,

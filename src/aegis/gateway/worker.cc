@@ -47,6 +47,14 @@ void Worker::ListenOpaEnvoy(FileDescriptor listening,
   opa_envoy_->Listen(std::move(listening), std::move(tls));
 }
 
+void Worker::ListenEgress(FileDescriptor listening, EgressHub& hub) {
+  if (!egress_) {
+    egress_ = std::make_unique<EgressDoor>(EgressDoor::Parts{
+        hub, options_.limits, loop_, buffers_, graveyard_, pipeline_, metrics_, logger_});
+  }
+  egress_->Listen(std::move(listening));
+}
+
 std::unique_ptr<EnvoyDoor> Worker::MakeEnvoyDoor(const OpaEnvoyOptions* opa_envoy) {
   EnvoyDoor::Options options;
   options.limits = options_.limits;
@@ -93,6 +101,7 @@ void Worker::SetState(std::shared_ptr<const State> state) {
     UpdatePools();
     // Cutting one takes it out of the list and another into its place.
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->OnNewState();
+    if (egress_) egress_->OnState();
   });
 }
 
@@ -166,6 +175,7 @@ void Worker::BeginDrain() {
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
     if (envoy_) envoy_->BeginDrain();
     if (opa_envoy_) opa_envoy_->BeginDrain();
+    if (egress_) egress_->BeginDrain();
     CountEnvoyConnections();
   });
 }
@@ -174,6 +184,7 @@ void Worker::CountEnvoyConnections() {
   size_t count = 0;
   if (envoy_) count += envoy_->connection_count();
   if (opa_envoy_) count += opa_envoy_->connection_count();
+  if (egress_) count += egress_->connection_count();
   envoy_connections_.store(count, std::memory_order_relaxed);
   constexpr int kAgainMs = 50;
   if (count > 0 && !stopping_) envoy_timer_.Arm(loop_, kAgainMs);
@@ -194,6 +205,7 @@ void Worker::StopOnLoop() {
   while (!connections_.empty()) connections_.back()->Close();
   if (envoy_) envoy_->Close();
   if (opa_envoy_) opa_envoy_->Close();
+  if (egress_) egress_->Close();
   for (auto& [key, pool] : pools_) pool->Retire();
   StopWhenQuiet();
 }

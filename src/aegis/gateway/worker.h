@@ -13,6 +13,7 @@
 #include "aegis/audit/journal.h"
 #include "aegis/gateway/buffer.h"
 #include "aegis/gateway/connection.h"
+#include "aegis/gateway/egress/egress_door.h"
 #include "aegis/gateway/envoy/envoy_door.h"
 #include "aegis/gateway/graveyard.h"
 #include "aegis/gateway/issued_decisions.h"
@@ -47,6 +48,8 @@ class Worker {
   void ListenEnvoy(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls);
   // The same, as opa-envoy-plugin.
   void ListenOpaEnvoy(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls);
+  // For agents, as a forward proxy. `hub`: of all workers.
+  void ListenEgress(FileDescriptor listening, EgressHub& hub);
   void Start();
   // Any thread.
   void SetState(std::shared_ptr<const State> state);
@@ -103,8 +106,9 @@ class Worker {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::atomic<size_t> connection_count_{0};
   std::unique_ptr<EnvoyDoor> envoy_, opa_envoy_;  // nullptr: not served
-  std::atomic<size_t> envoy_connections_{0};
-  net::Timer envoy_timer_;  // while draining
+  std::unique_ptr<EgressDoor> egress_;            // likewise
+  std::atomic<size_t> envoy_connections_{0};      // and those of the egress door
+  net::Timer envoy_timer_;                        // while draining
   bool draining_ = false;
   bool stopping_ = false;
   size_t buffered_bytes_ = 0;
