@@ -234,7 +234,8 @@ def passes_nameless(site) -> bool:
     request = egress.connect_request(f"localhost:{site.tls.port}", site.token)
     with egress.sent(site.address, request + egress.client_hello(None)) as connection:
         try:
-            return egress.read_head(connection)[0] == 200 and connection.recv(1) != b""
+            status, _, rest = egress.read_head(connection)
+            return status == 200 and (rest or connection.recv(1)) != b""
         except ConnectionError:
             return False
 
