@@ -320,3 +320,42 @@ def test_a_call_that_an_envoy_asks_about_has_its_span(tmp_path, tool, collector)
     assert (allowed["aegis.door"], allowed["aegis.outcome"]) == ("ext_authz", "allow")
     assert denied["aegis.reason"] == "condition_failed"
     assert "aegis.outcome" not in unknown
+
+
+def test_egress_connections_have_spans(tmp_path, tool, collector):
+    from support import egress
+
+    with traced(tmp_path, tool, collector.url, "--egress", "127.0.0.1:0") as aegis:
+        policy = PAYMENTS_POLICY + "egress: {allow: ['127.0.0.1:*']}\n"
+        aegis.publish(tmp_path / "policies", finance=policy)
+        token = aegis.token("finance-agent")
+
+        def get(port: int) -> int:
+            message = (
+                f"GET http://127.0.0.1:{port}/x HTTP/1.1\r\nHost: x\r\n"
+                f"Proxy-Authorization: Bearer {token}\r\n"
+                f"traceparent: 00-{TRACE}-{PARENT}-01\r\n\r\n"
+            )
+            with egress.sent(aegis.run["egress"], message.encode()) as connection:
+                return egress.read_head(connection)[0]
+
+        # The gateway's own port is refused; the other one is a host like any.
+        own = int(aegis.gateway.rsplit(":", 1)[1])
+        with egress.Host() as host:
+            while get(host.port) != 200:
+                time.sleep(0.02)
+            assert get(own) == 403
+            ended = time.monotonic() + 10
+            found = {}
+            while len(found) < 2 and time.monotonic() < ended:
+                spans = [attributes(span) for span in collector.wait(1)]
+                found = {
+                    span["http.response.status_code"]: span
+                    for span in spans
+                    if span.get("aegis.door") == "egress"
+                    and span["aegis.outcome"] in ("allow", "deny")
+                }
+                time.sleep(0.02)
+    assert found[200]["aegis.tool"] == "127.0.0.1"
+    assert found[200]["aegis.action"] == "http_get"
+    assert found[403]["aegis.reason"] == "egress_not_allowed"

@@ -72,6 +72,7 @@ void EgressConnection::Close(std::string_view why) {
   const bool connected = is_connect_ && state_ >= State::kLooking;
   if (decided_) Settle(connected ? 200 : answer_end_.status(), why);
   state_ = State::kClosed;
+  door_.parts().pipeline.spans().Finish(&ticket_, span_);
   timer_.Disarm();
   tunnel_.Cancel();
   self_.reset();
@@ -179,6 +180,7 @@ void EgressConnection::OnHead() {
   net::RequestHead& head = parser_.head();
   head.host = head.authority;
   is_connect_ = head.method == "CONNECT";
+  span_.method = SpanMethod(head.method);
   pipeline.Begin(&head, started_ns_, &ticket_);
   std::string token;
   auto caller = pipeline.Authenticate(FindProxyCredential(head, &token), {peer_, head.authority});
@@ -420,10 +422,8 @@ void EgressConnection::OnConnected() {
   net::SetNoDelay(upstream_.watch.fd());
   const size_t head_bytes = parser_.head().bytes;
   if (!is_connect_) {
-    Pipeline& pipeline = door_.parts().pipeline;
-    const telemetry::TraceContext span = pipeline.trace_ids().NewSpan(ticket_.trace);
     request_head_.clear();
-    AppendRequestHead(parser_.head(), target_, telemetry::Traceparent(span).text(),
+    AppendRequestHead(parser_.head(), target_, telemetry::Traceparent(ticket_.trace).text(),
                       ticket_.forward_tracestate, request_head_);
     request_end_.Start(parser_.head(), input_.view().substr(head_bytes));
     return StartTunnel();
@@ -512,6 +512,9 @@ void EgressConnection::Settle(int status, std::string_view error) {
   Pipeline::OutcomeFigures figures;
   figures.status = status;
   figures.error = error;
+  span_.status = status;
+  span_.error = error;
+  span_.failed = status >= 500 || error == "upstream_reset";
   if (state_ == State::kTunnel) {
     figures.request_bytes = tunnel_.bytes_from_agent();
     figures.response_bytes = tunnel_.bytes_from_upstream();
@@ -542,6 +545,9 @@ void EgressConnection::SendOwn() {
   if (asks) own_.problem.status = 407;
   text_.clear();
   AppendProblem(own_.problem, text_);
+  span_.status = own_.problem.status;
+  span_.failed = own_.problem.status >= 500;
+  if (span_.error.empty()) span_.error = own_.problem.reason;
   answer_.assign("HTTP/1.1 ").append(std::to_string(own_.problem.status)).append(" ");
   answer_.append(net::StatusPhrase(own_.problem.status)).append("\r\n");
   for (const OwnHeader& header : own_.headers.items()) {

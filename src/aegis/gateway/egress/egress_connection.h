@@ -147,6 +147,7 @@ class EgressConnection final : public Mortal, private RecordWaiter, private Tunn
   std::string counted_agent_;  // whose connections this one is among; empty: nobody's
   Ticket ticket_;
   RecordSlot* pending_ = nullptr;
+  CallSpans::End span_;
   bool decided_ = false;  // a decision is on record, by which the call may go on
   Leave leave_;
   std::vector<net::SocketAddress> addresses_;  // resolved; all with the port
