@@ -77,6 +77,40 @@ def test_what_is_denied_and_why(envoy_aegis, stub, token):
     assert denial(answer)[2]["reason"] == "agent_suspended"
 
 
+MAP = """\
+name: payments
+base_url: http://h
+actions:
+  - name: create_payment
+    method: POST
+    path: /v1/payments/{account}
+    params: {amount: {type: number}}
+"""
+
+
+def test_the_map_of_the_tool_says_which_action_a_call_is(envoy_aegis, stub, token, tmp_path):
+    (tmp_path / "tool.yaml").write_text(MAP)
+    envoy_aegis.cli("tool", "apply", "-f", tmp_path / "tool.yaml")
+    path = "/tools/payments/v1/payments/7"
+    deadline = time.monotonic() + 10
+    while (answer := stub.Check(check(token, {"amount": 42}, path))).status.code != 0:
+        assert time.monotonic() < deadline, answer
+    metadata = json_format.MessageToDict(answer.dynamic_metadata)
+    assert metadata["action"] == "create_payment"
+    for row, expected in {
+        (path, "POST", 9000): (403, "condition_failed"),
+        (path, "POST", "42"): (400, "bad_params"),
+        (path, "PUT", 42): (404, "unknown_action"),
+        (path + "/", "POST", 42): (400, "ambiguous_path"),
+        (path.replace("payments/7", "Payments/7"), "POST", 42): (400, "ambiguous_path"),
+        (path + "?amount=1", "POST", 42): (400, "ambiguous_params"),
+        ("/tools/payments/create_payment", "POST", 42): (404, "unknown_action"),
+    }.items():
+        path_, method, amount = row
+        status, _, problem = denial(stub.Check(check(token, {"amount": amount}, path_, method)))
+        assert (status, problem["reason"]) == expected, row
+
+
 def test_tools_named_by_the_route(stub, token):
     def outcome(path, **extensions):
         names = {f"aegis.{name}": value for name, value in extensions.items()}

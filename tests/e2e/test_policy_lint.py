@@ -39,3 +39,19 @@ def test_names_are_held_against_the_registry(aegis, tmp_path):
     assert "agent-without-policy: agent idle-agent is under no document" in done.stdout
     assert "agent-without-policy: agent finance-agent is under no document" in done.stdout
     assert done.stdout.count("\n") == 4
+
+
+def test_actions_are_held_against_the_maps_of_tools(aegis, tool, tmp_path):
+    (tmp_path / "tool.yaml").write_text(
+        f"name: ledger\nbase_url: {tool.url}\n"
+        "actions: [{name: list_entries, method: GET, path: /entries}]\n"
+    )
+    aegis.cli("tool", "apply", "-f", tmp_path / "tool.yaml")
+    policy = tmp_path / "finance.yaml"
+    policy.write_text(
+        "agent: finance-agent\n"
+        "allowed_tools: [{name: ledger, actions: [list_entries, delete_entries]}]\n"
+    )
+    done = aegis.cli("policy", "lint", "--registered", policy, check=False)
+    assert "unknown-action: the map of ledger has no action delete_entries" in done.stdout
+    assert "no action list_entries" not in done.stdout

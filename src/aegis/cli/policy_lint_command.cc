@@ -25,7 +25,15 @@ Result<policy::Registry> FetchRegistry(Context& context) {
       if (value.is_string()) agent.labels.emplace_back(key, value.get<std::string>());
     }
   }
-  for (const json& row : tools) registry.tools.push_back(row.value("name", ""));
+  for (const json& row : tools) {
+    const std::string& name = registry.tools.emplace_back(row.value("name", ""));
+    if (row.value("action_count", 0) == 0) continue;
+    AEGIS_TRY(const json tool, client.Call("GET", "/api/v1/tools/" + EncodeSegment(name)));
+    if (tool.value("unmapped", "refuse") != "refuse") continue;
+    for (const json& action : tool["actions"]) {
+      registry.actions[name].push_back(action.value("name", ""));
+    }
+  }
   return registry;
 }
 

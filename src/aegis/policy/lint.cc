@@ -290,10 +290,33 @@ class Linter {
     const bool any =
         std::any_of(registry_->tools.begin(), registry_->tools.end(),
                     [&](const std::string& tool) { return MatchesWildcard(entry.tool, tool); });
-    if (any) return;
+    if (any) return CheckActions(document, entry);
     Add(LintRule::kUnknownTool, document, entry.position,
         "no registered tool is named " + entry.tool + "; next: aegis tool add " + entry.tool +
             " --url URL");
+  }
+
+  // Whether each pattern of the grant fits an action, where all tools that it is of say which they
+  // have.
+  void CheckActions(const Document& document, const Entry& entry) {
+    std::vector<const std::vector<std::string>*> maps;
+    for (const std::string& tool : registry_->tools) {
+      if (!MatchesWildcard(entry.tool, tool)) continue;
+      const auto found = registry_->actions.find(tool);
+      if (found == registry_->actions.end()) return;
+      maps.push_back(&found->second);
+    }
+    for (const std::string& pattern : entry.actions) {
+      const bool any = std::any_of(maps.begin(), maps.end(), [&](const auto* actions) {
+        return std::any_of(actions->begin(), actions->end(), [&](const std::string& action) {
+          return MatchesWildcard(pattern, action);
+        });
+      });
+      if (any) continue;
+      Add(LintRule::kUnknownAction, document, entry.position,
+          "the map of " + entry.tool + " has no action " + pattern + "; next: aegis tool show " +
+              entry.tool);
+    }
   }
 
   const PolicySet& policies_;
@@ -325,6 +348,8 @@ std::string_view LintRuleName(LintRule rule) {
       return "unknown-agent";
     case LintRule::kUnknownTool:
       return "unknown-tool";
+    case LintRule::kUnknownAction:
+      return "unknown-action";
     case LintRule::kAgentWithoutPolicy:
       return "agent-without-policy";
     case LintRule::kGroupWithoutAgents:

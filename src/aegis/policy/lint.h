@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ enum class LintRule : uint8_t {
   kGrantsNothing,         // the document neither allows nor denies
   kUnknownAgent,          // not registered
   kUnknownTool,           // no registered tool fits the name
+  kUnknownAction,         // the tools that fit have maps, and none has such an action
   kAgentWithoutPolicy,    // registered, and no document is for it: every call is refused
   kGroupWithoutAgents,    // no registered agent has the labels of `match`
 };
@@ -52,6 +54,8 @@ struct Registry {
   };
   std::vector<Agent> agents;
   std::vector<std::string> tools;
+  // Of the tools whose map refuses what it does not have: all of their actions.
+  std::map<std::string, std::vector<std::string>> actions = {};
 };
 
 // All findings, by file and position. Without a `registry` names are not checked, and documents for

@@ -131,6 +131,15 @@ TEST(LintTest, NamesAgainstARegistry) {
       "p.yaml:2:28: unknown-tool: no registered tool is named pay*; next: aegis tool add pay* "
       "--url URL\n"
       "p.yaml:4:1: group-without-agents: no registered agent has the labels team=ops\n");
+  Registry mapped = registry;
+  mapped.actions = {{"x", {"pay", "read_all"}}};
+  EXPECT_EQ(LintText("agents: [a, lost]\nallowed_tools:\n"
+                     "  - {name: x, actions: [pay, \"read_*\", refund]}\n"
+                     "  - {name: mail, actions: [anything]}\n"
+                     "  - {name: \"*\", actions: [more]}\n",
+                     &mapped),
+            "p.yaml:3:5: unknown-action: the map of x has no action refund; next: aegis tool show "
+            "x\n");
   // With labels known, a group's denial is held against what names allow.
   EXPECT_EQ(LintText("agent: a\nallowed_tools: [{name: x, actions: [go]}]\n---\n"
                      "match: {labels: {team: fin}}\nallowed_tools: []\ndenied_tools: [{name: x}]\n"
