@@ -45,9 +45,9 @@ TEST(ToolMapAllocationTest, AMappedCallAllocatesNothingWhenWarm) {
     return params.size();
   };
   ASSERT_EQ(read(), 5u);
-  const size_t before = testing::AllocationCount();
+  const size_t before = CountedAllocations();
   for (int i = 0; i < 100; ++i) read();
-  EXPECT_EQ(testing::AllocationCount(), before);
+  EXPECT_EQ(CountedAllocations(), before);
 }
 
 }  // namespace
