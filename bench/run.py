@@ -1,7 +1,7 @@
 """Runs the benchmarks and writes bench/results/<date>-<name>.json. See bench/README.md.
 
-bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [ext_authz] [memory] [growth] [crowd]
-[reload] (default: all)
+bench/run.py [--quick] [inproc] [engine] [scaling] [proxy] [ext_authz] [memory] [idle] [growth]
+[crowd] [reload] (default: all)
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 import harness
-from scenarios import crowd, engine, ext_authz, growth, inproc, memory, proxy, reload, scaling
+from scenarios import crowd, engine, ext_authz, growth, idle, inproc, memory, proxy, reload, scaling
 
 SCENARIOS = {
     "inproc": inproc.run,
@@ -20,6 +20,7 @@ SCENARIOS = {
     "proxy": proxy.run,
     "ext_authz": ext_authz.run,
     "memory": memory.run,
+    "idle": idle.run,
     "growth": growth.run,
     "crowd": crowd.run,
     "reload": reload.run,

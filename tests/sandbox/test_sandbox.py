@@ -97,7 +97,7 @@ def aegis(machine, tmp_path):
     """Aegis in the machine, at the sandbox's address; a function that gives its command line."""
     name = "s" + uuid.uuid4().hex[:6]
     machine.sandbox(name, "--doors", "8080")
-    command = [BINARY, "up", "--data", tmp_path / "data", "--gateway", f"{HOST}:8080"]
+    command = [BINARY, "up", "--data", tmp_path / "data", "--gateway", f"{HOST}:8080", "--gateway-plaintext"]
     command += ["--control", "127.0.0.1:18090", "--admin", "127.0.0.1:19901"]
     with (tmp_path / "aegis.log").open("wb") as log:
         process = machine.popen(*command, stdout=log, stderr=log)

@@ -61,6 +61,7 @@ class Aegis:
     def __init__(self, data: pathlib.Path, *flags: str):
         self.data = pathlib.Path(data)
         self.flags = flags
+        self.own_gateway = True  # a free port in clear, unless the flags or a file say where
         self.process: subprocess.Popen | None = None
         self.output = ""
 
@@ -70,11 +71,11 @@ class Aegis:
             "up",
             "--data",
             self.data,
-            "--gateway",
-            "127.0.0.1:0",
             "--control",
             "127.0.0.1:0",
         ]
+        if self.own_gateway and "--gateway" not in self.flags:
+            command += ["--gateway", "127.0.0.1:0"]
         command += ["--admin", "127.0.0.1:0", *self.flags]
         self.log = self.data.with_suffix(".log").open("ab")
         self.process = subprocess.Popen(

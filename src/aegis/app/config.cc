@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "aegis/app/http_config.h"
 #include "aegis/app/tool_config.h"
 #include "aegis/base/file.h"
 #include "aegis/base/text.h"
@@ -152,19 +153,9 @@ constexpr Type kBundles = {.shape = Shape::kMap,
                            .element = &kBundle,
                            .max_size = 1,
                            .key_word = "tenant"};
-constexpr Key kEnvoyTlsKeys[] = {
-    {"certificate", &kText, "File with the PEM certificate, and those that lead to its root.",
-     true},
-    {"private_key", &kText, "File with the PEM key of the certificate.", true},
-    {"client_ca", &kText,
-     "File with the PEM certificates that an Envoy's must lead to; without it none is asked for."},
-};
-constexpr Type kEnvoyTls = {.shape = Shape::kMap,
-                            .expected = "a map with 'certificate' and 'private_key'",
-                            .keys = kEnvoyTlsKeys};
 constexpr Key kEnvoyKeys[] = {
     {"address", &kText, "Where Envoys ask by gRPC: host:port or unix:PATH.", true},
-    {"tls", &kEnvoyTls, "TLS; without it HTTP/2 in clear, for the same machine only."},
+    {"tls", &kListenerTls, "TLS; without it HTTP/2 in clear, for the same machine only."},
     {"allow_plaintext", &kFlag,
      "Let other machines ask in clear, over a network that is protected; default false."},
     {"max_request_bytes", &kCount,
@@ -231,6 +222,7 @@ constexpr Key kConfigKeys[] = {
     {"services", &kServices, "Servers that are called."},
     {"keys", &kKeys, "Keys that signatures are checked with."},
     {"bundles", &kBundles, "Where a tenant's policy comes from instead of the control plane."},
+    {"http", &kHttpConfig, "Where and how agents call."},
     {"envoy", &kEnvoy, "The door for Envoys: external authorization and processing by gRPC."},
     {"ext_proc", &kExtProc, "What external processing does to calls and answers."},
     {"egress", &kEgress, "The forward proxy through which agents reach hosts that policies list."},
@@ -308,13 +300,11 @@ class Reader {
       }
       config.bundle_source = ReadBundle(*bundle.value, config.opa_envoy);
     }
+    if (const Node* http = root.Find("http")) {
+      ReadHttpConfig(*http, reporter_, config.listeners, config.limits);
+    }
     if (const Node* envoy = root.Find("envoy")) {
-      config.envoy.address = TextOf(envoy, "address");
-      const Node* tls = envoy->Find("tls");
-      config.envoy.certificate_file = TextOf(tls, "certificate");
-      config.envoy.key_file = TextOf(tls, "private_key");
-      config.envoy.client_ca_file = TextOf(tls, "client_ca");
-      config.envoy.allow_plaintext = FlagOf(envoy, "allow_plaintext", false);
+      ReadListener(*envoy, config.envoy);
       if (const Node* bytes = envoy->Find("max_request_bytes")) {
         const size_t limit = ReadBytes(*bytes, "max_request_bytes", kMaxRequestBytes);
         config.limits.max_request_bytes = limit;
@@ -515,6 +505,22 @@ class Reader {
   bool reported_key_ = false;
 };
 
+// Every value of the document by its path: "http.listeners[0].address".
+void AddValues(const Node& node, const std::string& path, std::map<std::string, std::string>& out) {
+  if (node.kind == Node::Kind::kMap) {
+    for (const Node::Member& member : node.members) {
+      const std::string key(member.key);
+      AddValues(*member.value, path.empty() ? key : path + "." + key, out);
+    }
+  } else if (node.kind == Node::Kind::kList) {
+    for (size_t i = 0; i < node.items.size(); ++i) {
+      AddValues(*node.items[i], path + "[" + std::to_string(i) + "]", out);
+    }
+  } else {
+    out[path] = node.text;
+  }
+}
+
 class ConfigSink final : public policy::DocumentSink {
  public:
   ConfigSink(const policy::Reporter& reporter, const std::string& tenant)
@@ -526,6 +532,7 @@ class ConfigSink final : public policy::DocumentSink {
     if (tree.root->kind == Node::Kind::kNull) return;  // a file of comments
     if (!policy::CheckNode(*tree.root, kConfig, "the configuration", reporter_)) return;
     config = Reader(reporter_, tenant_).Read(*tree.root);
+    AddValues(*tree.root, {}, config.values);
   }
 
   Config config;
@@ -575,6 +582,29 @@ Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
                 path + " has " + std::to_string(diagnostics.error_count()) + " mistakes");
   }
   return std::move(sink.config);
+}
+
+std::vector<std::string> NeedsRestart(const Config& before, const Config& after) {
+  std::vector<std::string> out;
+  const auto both_have = [&](const std::string& key) {
+    return before.values.contains(key) && after.values.contains(key);
+  };
+  const auto look = [&](const std::string& key) {
+    const size_t tls = key.rfind(".tls.");
+    const std::string owner = key.substr(0, tls);
+    const bool of_listener =
+        tls != std::string::npos && (owner == "envoy" || owner.starts_with("http.listeners["));
+    // A listener cannot begin or end to have TLS.
+    if (!of_listener || !both_have(owner + ".tls.certificate")) out.push_back(key);
+  };
+  for (const auto& [key, value] : before.values) {
+    const auto now = after.values.find(key);
+    if (now == after.values.end() || now->second != value) look(key);
+  }
+  for (const auto& [key, value] : after.values) {
+    if (!before.values.contains(key)) look(key);
+  }
+  return out;
 }
 
 std::string ConfigJsonSchema() {

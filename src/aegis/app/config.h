@@ -4,8 +4,10 @@
 // "Configuration"), as far as they are known here; anything else is a mistake.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "aegis/app/telemetry_config.h"
 #include "aegis/base/result.h"
@@ -19,8 +21,10 @@ namespace aegis::app {
 struct Config {
   // Where the tenant's policy comes from; nothing: the control plane.
   std::optional<gateway::BundleSource> bundle_source;
+  // Where agents call; empty when the file does not say.
+  std::vector<gateway::Listener> listeners;
   // Where Envoys ask; its address is empty when the file does not say.
-  gateway::EnvoyListener envoy;
+  gateway::Listener envoy;
   gateway::Redaction redaction;
   gateway::Limits limits;  // as far as the file says them
   // Likewise, as they would ask opa-envoy-plugin.
@@ -29,12 +33,18 @@ struct Config {
   TelemetryConfig telemetry;
   // The forward proxy; its address is empty when the file does not say.
   gateway::EgressOptions egress;
+  // Every value of the file by its path, e.g. "http.listeners[0].address".
+  std::map<std::string, std::string> values;
 };
 
 // Reads and checks a file, and the keys it names. Mistakes in the file go to `diagnostics`, all at
 // once. Errors: those of ReadFile; config_invalid.
 Result<Config> ReadConfig(const std::string& path, const std::string& tenant,
                           policy::Diagnostics& diagnostics);
+
+// The keys that differ and that a running Aegis cannot take up; the others are the files of
+// certificates.
+std::vector<std::string> NeedsRestart(const Config& before, const Config& after);
 
 // The JSON Schema of aegis.yaml (draft-07), indented, with a line feed at the end.
 std::string ConfigJsonSchema();

@@ -38,9 +38,10 @@ namespace {
 
 constexpr const char* kProducer = "gateway";
 constexpr int kDrainMs = 10'000;
+constexpr const char* kDefaultGateway = "127.0.0.1:8080";
 
 struct Flags {
-  std::string gateway = "127.0.0.1:8080";
+  std::string gateway;  // empty: as the configuration says, else kDefaultGateway
   std::string control = "127.0.0.1:8090";
   std::string admin = "127.0.0.1:9901";
   std::string payments = "127.0.0.1:9400";
@@ -52,6 +53,7 @@ struct Flags {
   std::string log_file;
   std::string log_level = "info";
   size_t workers = 0;  // 0: one for each processor
+  bool gateway_plaintext = false;
   bool ext_authz_plaintext = false;
   bool shadow = false;
   bool demo = false;
@@ -60,6 +62,7 @@ struct Flags {
 // The parts of a running Aegis, in the order of their start; they end in the reverse order, and
 // each outlives those that it serves.
 struct Running {
+  Config config;  // in force
   std::unique_ptr<telemetry::Logger> logger;
   std::unique_ptr<control::DataFolder> folder;
   std::unique_ptr<telemetry::Metrics> metrics;
@@ -128,11 +131,26 @@ void StartSpans(TelemetryConfig& config, size_t workers, Running& running) {
                                                             *running.metrics, *running.logger);
 }
 
-Status Start(const cli::Context& context, const Flags& flags, Running& running) {
+// What the file says, and the flags that go before it.
+Result<Config> ReadSettings(const Flags& flags) {
   Config config;
   if (!flags.config.empty()) {
     AEGIS_TRY(config, LoadConfig(flags.config, flags.tenant));
   }
+  if (!flags.gateway.empty()) config.listeners = {{.address = flags.gateway}};
+  if (config.listeners.empty()) config.listeners = {{.address = kDefaultGateway}};
+  if (flags.gateway_plaintext) {
+    for (gateway::Listener& listener : config.listeners) listener.allow_plaintext = true;
+  }
+  if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
+  if (!flags.egress.empty()) config.egress.address = flags.egress;
+  if (flags.ext_authz_plaintext) config.envoy.allow_plaintext = true;
+  return config;
+}
+
+Status Start(const cli::Context& context, const Flags& flags, Running& running) {
+  AEGIS_TRY(Config config, ReadSettings(flags));
+  running.config = config;
   AEGIS_TRY(const telemetry::LogLevel level, telemetry::ParseLogLevel(flags.log_level));
   AEGIS_TRY(const std::vector<std::string> made, control::DataFolder::Init(context.data_folder));
   AEGIS_TRY(running.logger,
@@ -156,10 +174,7 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
                                                            .logger = &logger,
                                                            .make_compiler = {}}));
   StartSpans(config.telemetry, workers, running);
-  if (!flags.ext_authz.empty()) config.envoy.address = flags.ext_authz;
-  if (!flags.egress.empty()) config.egress.address = flags.egress;
-  if (flags.ext_authz_plaintext) config.envoy.allow_plaintext = true;
-  AEGIS_TRY(running.gateway, gateway::Gateway::Start({.addresses = {flags.gateway},
+  AEGIS_TRY(running.gateway, gateway::Gateway::Start({.listeners = std::move(config.listeners),
                                                       .workers = workers,
                                                       .envoy = std::move(config.envoy),
                                                       .redaction = std::move(config.redaction),
@@ -215,12 +230,32 @@ Status Start(const cli::Context& context, const Flags& flags, Running& running) 
     logger.Warn(
         "shadow mode: every verdict is recorded and none is enforced; only bad tokens are refused");
   return running.folder->WriteRunInfo({.control = running.control->url(),
-                                       .gateway = "http://" + running.gateway->addresses()[0],
+                                       .gateway = running.gateway->url(),
                                        .admin = "http://" + running.admin->address(),
                                        .pid = ::getpid(),
                                        .envoy = running.gateway->envoy_address(),
                                        .opa_envoy = running.gateway->opa_envoy_address(),
                                        .egress = running.gateway->egress_address()});
+}
+
+// Takes up what of the configuration can change while Aegis runs, or, whatever is wrong, nothing.
+void Reload(const Flags& flags, Running& running) {
+  telemetry::Logger& logger = *running.logger;
+  Result<Config> config = ReadSettings(flags);
+  if (!config) {
+    return logger.Error("the configuration cannot be read; nothing has changed", config.error());
+  }
+  const std::vector<std::string> fixed = NeedsRestart(running.config, *config);
+  if (!fixed.empty()) {
+    std::string keys;
+    for (const std::string& key : fixed) keys.append(keys.empty() ? "" : ", ").append(key);
+    return logger.Error("what has changed needs a restart; nothing was taken up", {{"keys", keys}});
+  }
+  if (Status done = running.gateway->ReloadCertificates(config->listeners, config->envoy); !done) {
+    return logger.Error("certificates cannot be taken up; nothing has changed", done.error());
+  }
+  running.config = *std::move(config);
+  logger.Info("configuration and certificates taken up anew");
 }
 
 // Lets calls end, then takes the parts down.
@@ -245,12 +280,11 @@ void Stop(Running& running) {
 Status RunDemo(const cli::Context& context, const Flags& flags, const Running& running,
                std::unique_ptr<demo::PaymentsApi>& payments) {
   AEGIS_TRY(payments, demo::PaymentsApi::Start(flags.payments));
-  const demo::Endpoints endpoints{.control = running.control->url(),
-                                  .gateway = flags.demo_through.empty()
-                                                 ? "http://" + running.gateway->addresses()[0]
-                                                 : flags.demo_through,
-                                  .admin_key = running.folder->admin_key(),
-                                  .payments = payments->url()};
+  const demo::Endpoints endpoints{
+      .control = running.control->url(),
+      .gateway = flags.demo_through.empty() ? running.gateway->url() : flags.demo_through,
+      .admin_key = running.folder->admin_key(),
+      .payments = payments->url()};
   AEGIS_RETURN_IF_ERROR(demo::SetUp(endpoints));
   AEGIS_TRY(const std::vector<demo::Step> steps,
             demo::Run(endpoints, [&payments] { return payments->received(); }));
@@ -272,14 +306,14 @@ void PrintBanner(const cli::Context& context, const Flags& flags, const Running&
   }
   std::printf(
       "\nAegis %s is up%s.\n"
-      "  agents    http://%s/tools/<tool>/<action>   (decisions: /v1/decisions)\n"
+      "  agents    %s/tools/<tool>/<action>   (decisions: /v1/decisions)\n"
       "  operators %s/api/v1   (the aegis command finds it through %s)\n"
       "%s"
       "  health    http://%s/healthz /readyz /metrics\n"
       "Ctrl-C stops it.\n",
       AEGIS_VERSION, flags.shadow ? " in SHADOW mode: nothing is enforced" : "",
-      running.gateway->addresses()[0].c_str(), running.control->url().c_str(),
-      context.data_folder.c_str(), envoys.c_str(), running.admin->address().c_str());
+      running.gateway->url().c_str(), running.control->url().c_str(), context.data_folder.c_str(),
+      envoys.c_str(), running.admin->address().c_str());
   std::fflush(stdout);
 }
 
@@ -301,6 +335,7 @@ Result<int> Up(const cli::Context& context, const Flags& flags) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Running running;
@@ -312,9 +347,11 @@ Result<int> Up(const cli::Context& context, const Flags& flags) {
     // Not only when there is a policy: somebody must be able to publish the first one. Whether
     // calls are decided is what /readyz says.
     NotifyServiceManager("READY=1");
-    const int signal = AwaitSignal(signals);
+    int signal = AwaitSignal(signals);
+    for (; signal == SIGHUP; signal = AwaitSignal(signals)) Reload(flags, running);
     running.logger->Info("stopping", {{"signal", signal}});
-    // A second signal does not wait for calls that take long.
+    // A second signal does not wait for calls that take long; there is nothing to reload any more.
+    sigdelset(&signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   }
   Stop(running);
@@ -328,8 +365,11 @@ void AddUpCommand(CLI::App& root, cli::Context& context) {
   auto flags = std::make_shared<Flags>();
   CLI::App* up = root.add_subcommand("up", "Run control plane and gateway on one data folder");
   up->add_option("--gateway", flags->gateway,
-                 "Where agents call, host:port; port 0 takes a free one")
-      ->capture_default_str();
+                 "Where agents call in clear, host:port; port 0 takes a free one; default: what "
+                 "aegis.yaml says, else 127.0.0.1:8080");
+  up->add_flag("--gateway-plaintext", flags->gateway_plaintext,
+               "Let agents of other machines call without TLS: only over a network that is "
+               "protected otherwise");
   up->add_option("--control", flags->control, "Where operators call, host:port")
       ->capture_default_str();
   up->add_option("--admin", flags->admin, "Health and metrics, host:port; keep it private")

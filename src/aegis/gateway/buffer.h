@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace aegis::gateway {
@@ -81,6 +82,13 @@ class ByteBuffer {
     capacity_ = begin_ = end_ = 0;
   }
   void Clear() { begin_ = end_ = 0; }
+  // Both of one pool.
+  void Swap(ByteBuffer& other) {
+    std::swap(block_, other.block_);
+    std::swap(capacity_, other.capacity_);
+    std::swap(begin_, other.begin_);
+    std::swap(end_, other.end_);
+  }
 
  private:
   void Grow(size_t bytes);

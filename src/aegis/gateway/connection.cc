@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 
 #include "aegis/gateway/problem.h"
@@ -20,6 +19,8 @@ constexpr size_t kFirstRead = 4 * 1024;
 constexpr size_t kBodyRead = 16 * 1024;
 constexpr int kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 1 << 20;
+// RFC 9113 section 3.4. No request of HTTP/1.1 begins like it.
+constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::string_view kCrlf = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
@@ -29,40 +30,74 @@ bool AsksForEnvoy(std::string_view head) {
   return head.substr(0, head.find('\r')).find(" /v1/ext_authz") != std::string_view::npos;
 }
 
-bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
-
 }  // namespace
 
 Connection::Connection(Worker& worker)
     : worker_(worker),
       timer_([](void* self) { static_cast<Connection*>(self)->OnTimer(); }, this),
+      reread_([](void* self) { static_cast<Connection*>(self)->OnReadable(); }, this),
       parser_(worker.limits().http),
       input_(worker.buffers()),
       collected_(worker.buffers()),
       leftover_(worker.buffers()),
-      tunnel_end_(watch_),
+      tunnel_end_(*this),
       exchange_(worker, *this) {}
 
-void Connection::Start(FileDescriptor socket, const net::SocketAddress& peer) {
-  peer_ = peer.ToString();
+void Connection::Start(FileDescriptor socket, net::Peer peer,
+                       std::shared_ptr<const net::TlsServerContext> tls) {
+  peer_ = std::move(peer);
+  may_be_http2_ = !tls;
+  stream_ = net::ServerStream(socket.get());
   if (!watch_.Open(worker_.loop(), std::move(socket), this)) return Close();
-  timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
+  if (!tls) {
+    timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
+    return watch_.WaitReadable();
+  }
+  state_ = State::kHandshake;
+  timer_.Arm(worker_.loop(), worker_.limits().head_timeout_ms);
+  if (!stream_.StartTls(std::move(tls))) return Close();
   watch_.WaitReadable();
+}
+
+void Connection::Handshake() {
+  const net::IoStep step = stream_.Handshake();
+  if (step.want == net::IoWant::kWrite) return watch_.WaitWritable();
+  if (step.want == net::IoWant::kRead) return watch_.WaitReadable();
+  if (step.bytes <= 0) return Close();
+  if (stream_.protocol() == "h2") return BecomeHttp2();
+  state_ = State::kIdle;
+  timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
+  AwaitReadable();
+}
+
+void Connection::BecomeHttp2() {
+  state_ = State::kClosed;
+  timer_.Disarm();
+  reread_.Cancel();
+  FileDescriptor socket = watch_.Release();
+  worker_.ServeHttp2(std::move(socket), std::move(stream_), std::move(peer_), input_.view());
+  input_.Release();
+  worker_.Remove(this);
 }
 
 void Connection::Drain() {
   draining_ = true;
-  if (state_ == State::kIdle) Close();
+  if (state_ == State::kHandshake) return Close();
+  if (state_ != State::kIdle) return;
+  stream_.Shutdown();
+  Close();
 }
 
 void Connection::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   timer_.Disarm();
+  reread_.Cancel();
   exchange_.OnClientGone();
   ReleaseBody();
   watch_.Close();
   input_.Release();
+  peer_.held.reset();
   worker_.Remove(this);
 }
 
@@ -76,9 +111,9 @@ void Connection::Abort() {
 void Connection::OnTimer() {
   switch (state_) {
     case State::kHead:
-      return Refuse(408, "request_timeout", "the head of the request did not arrive in time");
+      return Refuse({408, "request_timeout", "the head of the request did not arrive in time"});
     case State::kBody:
-      return Refuse(408, "request_timeout", "the body of the request did not arrive in time");
+      return Refuse(kBodyTooSlow);
     default:
       return Close();
   }
@@ -86,6 +121,8 @@ void Connection::OnTimer() {
 
 void Connection::OnReadable() {
   switch (state_) {
+    case State::kHandshake:
+      return Handshake();
     case State::kIdle:
     case State::kHead:
       return ReadHead();
@@ -103,15 +140,42 @@ void Connection::OnReadable() {
 }
 
 void Connection::OnWritable() {
-  if (state_ == State::kAnswering) return SendAnswer();
-  if (state_ == State::kBusy) exchange_.OnClientWritable();
+  const bool read_too = std::exchange(read_wants_write_, false);
+  if (state_ == State::kHandshake) return Handshake();
+  if (state_ == State::kAnswering) {
+    SendAnswer();
+  } else if (state_ == State::kBusy) {
+    exchange_.OnClientWritable();
+  }
+  if (read_too) OnReadable();
+}
+
+ssize_t Connection::Receive(char* data, size_t size) {
+  const net::IoStep step = stream_.Read(data, size);
+  switch (step.want) {
+    case net::IoWant::kRead:
+      watch_.WaitReadable();
+      return 0;
+    case net::IoWant::kWrite:
+      read_wants_write_ = true;
+      watch_.WaitWritable();
+      return 0;
+    case net::IoWant::kNothing:
+      break;
+  }
+  return step.bytes > 0 ? step.bytes : -1;
+}
+
+void Connection::AwaitReadable() {
+  if (stream_.has_pending()) return reread_.Schedule(worker_.loop());
+  watch_.WaitReadable();
 }
 
 void Connection::ReadHead() {
   input_.Reserve(input_.empty() ? kFirstRead : 1);
-  const ssize_t got = ::recv(watch_.fd(), input_.room(), input_.room_size(), 0);
-  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
-  if (got <= 0) return Close();
+  const ssize_t got = Receive(input_.room(), input_.room_size());
+  if (got == 0) return;
+  if (got < 0) return Close();
   input_.Commit(static_cast<size_t>(got));
   ProcessInput();
 }
@@ -136,11 +200,17 @@ void Connection::ParseHead() {
     started_ns_ = worker_.pipeline().clock().MonotonicNanos();
     timer_.Arm(worker_.loop(), worker_.limits().head_timeout_ms);
   }
+  if (may_be_http2_) {
+    const std::string_view begun = input_.view().substr(0, kHttp2Preface.size());
+    if (begun == kHttp2Preface) return BecomeHttp2();
+    if (kHttp2Preface.starts_with(begun)) return AwaitReadable();
+    may_be_http2_ = false;
+  }
   switch (parser_.Parse(input_.data(), input_.size())) {
     case net::ParseStatus::kNeedMore:
-      return watch_.WaitReadable();
+      return AwaitReadable();
     case net::ParseStatus::kError:
-      return Refuse(parser_.error().status, parser_.error().reason, parser_.error().detail);
+      return Refuse({parser_.error().status, parser_.error().reason, parser_.error().detail});
     case net::ParseStatus::kDone:
       break;
   }
@@ -156,19 +226,18 @@ void Connection::ParseHead() {
 
 void Connection::CollectBody(BodyType type) {
   const net::RequestHead& request = parser_.head();
-  body_type_ = type;
-  judged_ = IsJudged(type);
+  plan_.Start(type);
   in_place_ = request.body == BodyKind::kLength &&
               request.content_length <= input_.capacity() - request.bytes;
-  if (judged_ && request.body == BodyKind::kLength &&
+  if (plan_.judged() && request.body == BodyKind::kLength &&
       request.content_length > worker_.limits().max_body_bytes) {
-    return Refuse(413, "body_too_large", "the body is larger than the gateway judges");
+    return Refuse(kBodyTooLargeToJudge);
   }
   state_ = State::kBody;
   if (request.expect_continue && !body_.done() && body_at_ == input_.size()) {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     // Nothing else is on its way to the agent, so that these few bytes fit.
-    if (::send(watch_.fd(), kContinue.data(), kContinue.size(), MSG_NOSIGNAL) < 0) return Close();
+    if (stream_.Write(kContinue).bytes != static_cast<ssize_t>(kContinue.size())) return Close();
   }
   AdvanceBody();
 }
@@ -180,13 +249,13 @@ bool Connection::TakeBody(std::string_view bytes, bool keep_pieces, size_t* used
     size_t consumed = 0;
     std::string_view piece;
     if (!body_.Next(bytes.substr(*used), &consumed, &piece)) {
-      Refuse(400, body_.error().reason, body_.error().detail);
+      Refuse({400, body_.error().reason, body_.error().detail});
       return false;
     }
     *used += consumed;
     body_bytes_ += piece.size();
-    if (judged_ && body_bytes_ > worker_.limits().max_body_bytes) {
-      Refuse(413, "body_too_large", "the body is larger than the gateway judges");
+    if (plan_.judged() && body_bytes_ > worker_.limits().max_body_bytes) {
+      Refuse(kBodyTooLargeToJudge);
       return false;
     }
     if (keep_pieces) collected_.Append(piece);
@@ -206,33 +275,20 @@ void Connection::AdvanceBody() {
   if (!TakeBody(input_.view().substr(body_at_), !in_place_, &used)) return;
   body_at_ += used;
   if (!AccountBody()) return;
-  if (body_type_ == BodyType::kUnread) return ReadyToJudge();
-  if (!judged_ && !CollectedBody().empty()) {
-    switch (LookAtBody(CollectedBody())) {
-      case Looks::kOpaque:
-        return ReadyToJudge();
-      case Looks::kUnknown:
-        break;
-      case Looks::kLikeJson:
-        // Whatever it is declared as, a tool may read it as JSON; so policy must.
-        judged_ = true;
-        body_type_ = BodyType::kJson;
-        if (body_bytes_ + body_.left() > worker_.limits().max_body_bytes) {
-          return Refuse(413, "body_too_large", "the body is larger than the gateway judges");
-        }
-        break;
-    }
+  if (plan_.EnoughWith(CollectedBody())) return ReadyToJudge();
+  if (plan_.judged() && body_bytes_ + body_.left() > worker_.limits().max_body_bytes) {
+    return Refuse(kBodyTooLargeToJudge);
   }
   if (body_.done()) return ReadyToJudge();
   if (!timer_.armed()) timer_.Arm(worker_.loop(), worker_.limits().body_timeout_ms);
-  watch_.WaitReadable();
+  AwaitReadable();
 }
 
 bool Connection::AccountBody() {
   if (collected_.capacity() <= accounted_) return true;
   const size_t more = collected_.capacity() - accounted_;
   if (!worker_.AddBuffered(more)) {
-    Refuse(503, "overloaded", "too many request bodies are being received; try again");
+    Refuse(kTooManyBodies);
     return false;
   }
   accounted_ += more;
@@ -243,7 +299,7 @@ void Connection::ReadBody() {
   ssize_t got = 0;
   if (in_place_) {
     // Room was made sure of; bytes of a next request may come along.
-    got = ::recv(watch_.fd(), input_.room(), input_.room_size(), 0);
+    got = Receive(input_.room(), input_.room_size());
     if (got > 0) input_.Commit(static_cast<size_t>(got));
   } else {
     std::array<char, kBodyRead> buffer;
@@ -251,7 +307,7 @@ void Connection::ReadBody() {
     if (body_.kind() == BodyKind::kLength) {
       wanted = static_cast<size_t>(std::min<uint64_t>(wanted, body_.left()));
     }
-    got = ::recv(watch_.fd(), buffer.data(), wanted, 0);
+    got = Receive(buffer.data(), wanted);
     if (got > 0) {
       const std::string_view bytes(buffer.data(), static_cast<size_t>(got));
       size_t used = 0;
@@ -259,8 +315,8 @@ void Connection::ReadBody() {
       leftover_.Append(bytes.substr(used));
     }
   }
-  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
-  if (got <= 0) return Close();
+  if (got == 0) return;
+  if (got < 0) return Close();
   AdvanceBody();
 }
 
@@ -270,8 +326,8 @@ void Connection::ReadyToJudge() {
   stream_at_ = collected_.size();
   const bool at_once = processing_;
   // From here on readable means a next request, or that the agent left.
-  watch_.WaitReadable();
-  exchange_.OnBody(body_type_, CollectedBody(), body_.done(), at_once);
+  AwaitReadable();
+  exchange_.OnBody(plan_.type(), CollectedBody(), body_.done(), at_once);
 }
 
 Downstream::Piece Connection::NextBodyPiece(std::string_view* piece) {
@@ -287,12 +343,9 @@ Downstream::Piece Connection::NextBodyPiece(std::string_view* piece) {
       if (body_.kind() == BodyKind::kLength) {
         wanted = static_cast<size_t>(std::min<uint64_t>(wanted, body_.left()));
       }
-      const ssize_t got = ::recv(watch_.fd(), collected_.room(), wanted, 0);
-      if (got < 0 && WouldBlock()) {
-        watch_.WaitReadable();
-        return Piece::kBlocked;
-      }
-      if (got <= 0) return Piece::kGone;
+      const ssize_t got = Receive(collected_.room(), wanted);
+      if (got == 0) return Piece::kBlocked;
+      if (got < 0) return Piece::kGone;
       collected_.Commit(static_cast<size_t>(got));
       bytes = collected_.view();
     }
@@ -302,7 +355,7 @@ Downstream::Piece Connection::NextBodyPiece(std::string_view* piece) {
     if (body_.done()) {
       // What came along with the end of a chunked body begins the next request.
       if (!from_input) leftover_.Append(collected_.view().substr(stream_at_));
-      watch_.WaitReadable();
+      AwaitReadable();
     }
     if (!piece->empty()) return Piece::kData;
   }
@@ -310,29 +363,31 @@ Downstream::Piece Connection::NextBodyPiece(std::string_view* piece) {
 }
 
 void Connection::CheckGone() {
-  char byte = 0;
-  const ssize_t got = ::recv(watch_.fd(), &byte, 1, MSG_PEEK);
+  const net::IoStep step = stream_.Peek();
+  if (step.want == net::IoWant::kRead) return watch_.WaitReadable();
+  if (step.want == net::IoWant::kWrite) {
+    read_wants_write_ = true;
+    return watch_.WaitWritable();
+  }
   // Data is the next request; it stays where it is until its turn.
-  if (got == 0 || (got < 0 && !WouldBlock())) return Close();
-  if (got < 0) watch_.WaitReadable();
+  if (step.bytes <= 0) Close();
 }
 
 bool Connection::may_keep_alive() const {
   return parser_.head().keep_alive && body_.done() && !draining_ && !worker_.draining();
 }
 
-void Connection::Refuse(int status, std::string_view reason, std::string_view detail) {
+void Connection::Refuse(const Refusal& refusal) {
+  OwnAnswer own;
+  own.SetProblem(refusal.status, refusal.reason, refusal.detail, nullptr);
   // An error of this server is one that Envoy's failure_mode_allow would let pass.
-  if (status >= 500 && AsksForEnvoy(input_.view())) status = 403;
+  if (refusal.status >= 500 && AsksForEnvoy(input_.view())) own.problem.status = 403;
   std::string text;
-  Problem problem;
-  problem.status = status;
-  problem.reason = reason;
-  problem.detail = detail;
-  AppendProblem(problem, text);
+  AppendProblem(own.problem, text);
   Answer answer;
-  answer.status = status;
+  answer.status = own.problem.status;
   answer.content_type = "application/problem+json";
+  answer.headers = own.headers.items();
   answer.body = text;
   answer.close = true;
   Send(answer);
@@ -379,7 +434,7 @@ void Connection::AppendConnectionField(std::string& out) const {
 }
 
 void Connection::SendAnswer() {
-  switch (out_.Flush(watch_.fd())) {
+  switch (out_.Flush(stream_)) {
     case Outbox::Result::kSent:
       break;
     case Outbox::Result::kBlocked:
@@ -446,7 +501,7 @@ void Connection::EndAnswer() {
 
 Downstream::Flow Connection::FlushAnswer() {
   if (out_.empty()) return Flow::kSent;
-  switch (out_.Flush(watch_.fd())) {
+  switch (out_.Flush(stream_)) {
     case Outbox::Result::kSent:
       pieces_ = 0;
       return Flow::kSent;
@@ -477,7 +532,7 @@ void Connection::NextRequest() {
   if (input_.empty()) {
     input_.Release();
     timer_.Arm(worker_.loop(), worker_.limits().keep_alive_timeout_ms);
-    return watch_.WaitReadable();
+    return AwaitReadable();
   }
   input_.Compact();
   ProcessInput();
@@ -493,21 +548,21 @@ void Connection::ReleaseBody() {
 void Connection::BeginLinger() {
   ReleaseBody();
   input_.Release();
-  ::shutdown(watch_.fd(), SHUT_WR);
+  stream_.Shutdown();
   state_ = State::kLinger;
   lingered_ = 0;
   timer_.Arm(worker_.loop(), kLingerMs);
-  watch_.WaitReadable();
+  AwaitReadable();
 }
 
 void Connection::ReadAway() {
   std::array<char, kBodyRead> buffer;
-  const ssize_t got = ::recv(watch_.fd(), buffer.data(), buffer.size(), 0);
-  if (got < 0 && WouldBlock()) return watch_.WaitReadable();
-  if (got <= 0) return Close();
+  const ssize_t got = Receive(buffer.data(), buffer.size());
+  if (got == 0) return;
+  if (got < 0) return Close();
   lingered_ += static_cast<size_t>(got);
   if (lingered_ > kLingerBytes) return Close();
-  watch_.WaitReadable();
+  AwaitReadable();
 }
 
 }  // namespace aegis::gateway

@@ -1,7 +1,9 @@
-// One connection from an agent that speaks HTTP/1.1: receives requests, one at a time, and writes
-// their answers. What a request means is the Exchange's business.
+// One connection from an agent, in clear or by TLS. While it speaks HTTP/1.1: receives requests,
+// one at a time, and writes their answers; what a request means is the Exchange's business. One
+// that speaks HTTP/2, by ALPN or by its preface in clear, is handed over to the worker's Http2Door.
 //
 // States:
+//   kHandshake  TLS is being set up
 //   kIdle       between requests; holds no buffer
 //   kHead       receiving a head
 //   kBody       receiving a body that must be whole (or begun) before the call is judged
@@ -16,9 +18,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "aegis/gateway/body_plan.h"
 #include "aegis/gateway/body_reader.h"
 #include "aegis/gateway/buffer.h"
 #include "aegis/gateway/downstream.h"
@@ -29,7 +33,8 @@
 #include "aegis/gateway/tunnel.h"
 #include "aegis/net/event_loop.h"
 #include "aegis/net/http1_parser.h"
-#include "aegis/net/tcp.h"
+#include "aegis/net/peer.h"
+#include "aegis/net/tls_server.h"
 
 namespace aegis::gateway {
 
@@ -39,7 +44,9 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
  public:
   explicit Connection(Worker& worker);
 
-  void Start(FileDescriptor socket, const net::SocketAddress& peer);
+  // `tls`: nullptr for a connection in clear.
+  void Start(FileDescriptor socket, net::Peer peer,
+             std::shared_ptr<const net::TlsServerContext> tls);
   // Closes now when idle, else after the current answer.
   void Drain();
   void Close();
@@ -50,7 +57,7 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   // Downstream
   const net::RequestHead& head() const override { return parser_.head(); }
   int64_t started_ns() const override { return started_ns_; }
-  const std::string& peer() const override { return peer_; }
+  const std::string& peer() const override { return peer_.address; }
   void CollectBody(BodyType type) override;
   Piece NextBodyPiece(std::string_view* piece) override;
   void Send(const Answer& answer) override;
@@ -66,12 +73,49 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   size_t index = 0;  // in the worker's list
 
  private:
-  enum class State : uint8_t { kIdle, kHead, kBody, kBusy, kAnswering, kLinger, kClosed };
+  enum class State : uint8_t {
+    kHandshake,
+    kIdle,
+    kHead,
+    kBody,
+    kBusy,
+    kAnswering,
+    kLinger,
+    kClosed,
+  };
+
+  // Of a tunnel: the connection as it is, with its TLS.
+  class AgentEnd final : public TunnelEnd {
+   public:
+    explicit AgentEnd(Connection& connection) : connection_(connection) {}
+    net::IoStep Read(char* data, size_t size) override {
+      const net::IoStep step = connection_.stream_.Read(data, size);
+      drained_ = step.want == net::IoWant::kRead;
+      return step;
+    }
+    net::IoStep Write(std::string_view data) override { return connection_.stream_.Write(data); }
+    void CloseWriting() override { connection_.stream_.Shutdown(); }
+    void AwaitReadable() override {
+      // What TLS holds after that is part of a record that is not whole.
+      drained_ ? connection_.watch_.WaitReadable() : connection_.AwaitReadable();
+    }
+    void AwaitWritable() override { connection_.watch_.WaitWritable(); }
+
+   private:
+    Connection& connection_;
+    bool drained_ = false;
+  };
 
   void OnReadable() override;
   void OnWritable() override;
   void OnTimer();
 
+  void Handshake();
+  // Hands the connection over, with what it has received.
+  void BecomeHttp2();
+  // Reads; 0: nothing now, and more is waited for; negative: the agent is gone.
+  ssize_t Receive(char* data, size_t size);
+  void AwaitReadable();
   void ReadHead();
   void ProcessInput();
   void ParseHead();
@@ -90,21 +134,24 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   void NextRequest();
   void BeginLinger();
   void ReadAway();
-  void Refuse(int status, std::string_view reason, std::string_view detail);
+  void Refuse(const Refusal& refusal);
   void ReleaseBody();
 
   Worker& worker_;
   net::Watch watch_;
   net::Timer timer_;
-  std::string peer_;
+  net::Deferred reread_;  // what TLS holds already does not make the socket readable
+  net::ServerStream stream_{-1};
+  net::Peer peer_;
   State state_ = State::kIdle;
+  bool may_be_http2_ = false;      // in clear, and nothing was said yet
+  bool read_wants_write_ = false;  // TLS must write before it can read
   bool processing_ = false;
   bool again_ = false;
   bool draining_ = false;
   bool close_after_ = false;
   bool in_place_ = false;  // the body is collected behind its head
-  bool judged_ = false;    // the body must be whole to be judged
-  BodyType body_type_ = BodyType::kNone;
+  BodyPlan plan_;
   int64_t started_ns_ = 0;  // arrival of the request's first byte
 
   net::RequestParser parser_;
@@ -123,7 +170,7 @@ class Connection final : public Mortal, public Downstream, private net::Watch::L
   size_t pieces_ = 0;     // of the answer's body in out_
   std::array<std::array<char, 20>, kMaxPieces> chunk_heads_;
   size_t lingered_ = 0;
-  SocketEnd tunnel_end_;
+  AgentEnd tunnel_end_;
 
   Exchange exchange_;
 };

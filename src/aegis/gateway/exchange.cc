@@ -63,8 +63,7 @@ void Exchange::StopWaiting() {
 
 void Exchange::OnHead() {
   const net::RequestHead& head = downstream_.head();
-  worker_.metrics().requests_in_flight.Add(1);
-  counted_ = true;
+  counted_ = worker_.BeginRequest();
   settled_ = false;
   span_ = {};
   span_.status = 200;  // unless another answer is noted
@@ -73,6 +72,9 @@ void Exchange::OnHead() {
   if (!FindDoor()) return;
   span_.route = TemplateOf(route_.door);
   span_.is_proxied = route_.door == Door::kProxy;
+  if (!counted_) {
+    return AnswerProblem(503, "overloaded", "too many calls are at work; try again");
+  }
   if (!route_.error.empty()) return AnswerProblem(400, "bad_path", route_.error, true);
   if (route_.door == Door::kNone) {
     return AnswerProblem(
@@ -415,7 +417,7 @@ void Exchange::End() {
   body_ = {};
   if (!counted_) return;
   counted_ = false;
-  worker_.metrics().requests_in_flight.Add(-1);
+  worker_.EndRequest();
   worker_.metrics().request_duration.Observe(worker_.pipeline().clock().MonotonicNanos() -
                                              ticket_.started_ns);
   worker_.pipeline().spans().Finish(&ticket_, span_);

@@ -18,17 +18,41 @@ constexpr int64_t kIssuedLifetimeNanos = 15ll * 60 * 1'000'000'000;
 constexpr std::string_view kUnix = "unix:";
 
 // Whether only this machine reaches the address. In clear, whoever is on the way reads agents'
-// tokens and can allow everything.
-Status CheckPrivate(const std::string& where) {
-  if (where.starts_with(kUnix)) return Ok();
-  AEGIS_TRY(const net::SocketAddress address, net::ResolveAddress(where));
+// tokens. Errors: plaintext; bad_address.
+Status CheckPrivate(const Listener& listener, const std::string& advice) {
+  if (!listener.certificate_file.empty() || listener.allow_plaintext) return Ok();
+  if (listener.address.starts_with(kUnix)) return Ok();
+  AEGIS_TRY(const net::SocketAddress address, net::ResolveAddress(listener.address));
   if (address.is_loopback()) return Ok();
-  return Fail(Code::kInvalidArgument, "plaintext",
-              "Envoys would ask at '" + where +
-                  "' in clear, where others can read tokens and allow calls: set envoy.tls in "
-                  "aegis.yaml, listen at a loopback address or unix:PATH, or, if the network is "
-                  "protected otherwise, say so with --ext-authz-plaintext or "
-                  "envoy.allow_plaintext: true");
+  return Fail(Code::kInvalidArgument, "plaintext", advice);
+}
+
+constexpr const char* kAgentsAdvice =
+    "' in clear, where others can read their tokens: give http.listeners in aegis.yaml a tls, "
+    "listen at a loopback address, or, if the network is protected otherwise, say so with "
+    "--gateway-plaintext or allow_plaintext: true";
+constexpr const char* kEnvoysAdvice =
+    "' in clear, where others can read tokens and allow calls: set envoy.tls in aegis.yaml, listen "
+    "at a loopback address or unix:PATH, or, if the network is protected otherwise, say so with "
+    "--ext-authz-plaintext or envoy.allow_plaintext: true";
+
+// Nothing without a certificate.
+Result<std::shared_ptr<const net::TlsServerContext>> MakeTls(const Listener& listener,
+                                                             std::vector<std::string> protocols,
+                                                             bool requires_protocol) {
+  if (listener.certificate_file.empty()) return std::shared_ptr<const net::TlsServerContext>();
+  return net::TlsServerContext::Make({.certificate_file = listener.certificate_file,
+                                      .key_file = listener.key_file,
+                                      .client_ca_file = listener.client_ca_file,
+                                      .protocols = std::move(protocols),
+                                      .requires_protocol = requires_protocol});
+}
+
+Result<std::shared_ptr<const net::TlsServerContext>> MakeAgentsTls(const Listener& listener) {
+  return MakeTls(listener, {"h2", "http/1.1"}, false);
+}
+Result<std::shared_ptr<const net::TlsServerContext>> MakeEnvoyTls(const Listener& listener) {
+  return MakeTls(listener, {"h2"}, true);
 }
 
 }  // namespace
@@ -51,7 +75,9 @@ telemetry::Metrics::Options MetricsOptions(size_t workers, std::string version,
 }
 
 Gateway::Gateway(Options options)
-    : options_(std::move(options)), issued_(kIssuedDecisions, kIssuedLifetimeNanos) {
+    : options_(std::move(options)),
+      issued_(kIssuedDecisions, kIssuedLifetimeNanos),
+      connections_by_address_(options_.limits.max_connections_per_address) {
   if (options_.workers == 0) options_.workers = 1;
   if (!options_.logger) options_.logger = &telemetry::NullLogger();
 }
@@ -70,6 +96,7 @@ Status Gateway::Bind() {
   options.limits = options_.limits;
   options.redaction = options_.redaction;
   options.max_connections = std::max<size_t>(1, options_.limits.max_connections / options_.workers);
+  options.max_requests = std::max<size_t>(1, options_.limits.max_requests / options_.workers);
   options.pipeline.shadow = options_.shadow;
   options.pipeline.producer = options_.producer;
   options.pipeline.clock = options_.clock;
@@ -78,22 +105,11 @@ Status Gateway::Bind() {
   options.pipeline.spans.sampler = options_.sampler;
   for (size_t i = 0; i < options_.workers; ++i) {
     if (options_.spans) options.pipeline.spans.queue = &options_.spans->queue(i);
-    workers_.push_back(std::make_unique<Worker>(
-        options, *options_.journal, options_.metrics->worker(i), issued_, *options_.logger));
+    workers_.push_back(std::make_unique<Worker>(options, *options_.journal,
+                                                options_.metrics->worker(i), issued_,
+                                                connections_by_address_, *options_.logger));
   }
-  for (const std::string& text : options_.addresses) {
-    AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(text));
-    // Sockets that share a port would join those of another process that runs as the same user.
-    if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
-    for (size_t i = 0; i < workers_.size(); ++i) {
-      AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
-      if (i == 0)
-        address = net::LocalAddress(fd.get());  // the others share the port that 0 stood for
-      workers_[i]->Listen(std::move(fd));
-    }
-    addresses_.push_back(address.ToString());
-    if (port_ == 0) port_ = address.port();
-  }
+  for (const Listener& listener : options_.listeners) AEGIS_RETURN_IF_ERROR(BindAgents(listener));
   AEGIS_RETURN_IF_ERROR(BindEnvoy());
   return BindEgress();
 }
@@ -125,17 +141,36 @@ Status Gateway::Guard(const std::string& own) {
   return Ok();
 }
 
-Status Gateway::BindEnvoy() {
-  const EnvoyListener& envoy = options_.envoy;
-  std::shared_ptr<const net::TlsServerContext> tls;
-  if (!envoy.certificate_file.empty()) {
-    AEGIS_TRY(tls, net::TlsServerContext::Make({.certificate_file = envoy.certificate_file,
-                                                .key_file = envoy.key_file,
-                                                .client_ca_file = envoy.client_ca_file,
-                                                .protocols = {"h2"}}));
+Status Gateway::BindAgents(const Listener& listener) {
+  AEGIS_RETURN_IF_ERROR(
+      CheckPrivate(listener, "agents would call at '" + listener.address + kAgentsAdvice));
+  AEGIS_TRY(const std::shared_ptr<const net::TlsServerContext> tls, MakeAgentsTls(listener));
+  AEGIS_TRY(net::SocketAddress address, net::ResolveAddress(listener.address));
+  // Sockets that share a port would join those of another process that runs as the same user.
+  if (workers_.size() > 1) AEGIS_RETURN_IF_ERROR(net::CheckAddressFree(address));
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    AEGIS_TRY(FileDescriptor fd, net::ListenTcp(address, workers_.size() > 1));
+    if (i == 0)
+      address = net::LocalAddress(fd.get());  // the others share the port that 0 stood for
+    workers_[i]->Listen(std::move(fd), tls);
   }
+  addresses_.push_back(address.ToString());
+  if (port_ == 0) port_ = address.port();
+  return Ok();
+}
+
+std::string Gateway::url() const {
+  if (addresses_.empty()) return {};
+  const bool tls = !options_.listeners[0].certificate_file.empty();
+  return (tls ? "https://" : "http://") + addresses_[0];
+}
+
+Status Gateway::BindEnvoy() {
+  const Listener& envoy = options_.envoy;
   if (!envoy.address.empty()) {
-    if (!tls && !envoy.allow_plaintext) AEGIS_RETURN_IF_ERROR(CheckPrivate(envoy.address));
+    AEGIS_RETURN_IF_ERROR(
+        CheckPrivate(envoy, "Envoys would ask at '" + envoy.address + kEnvoysAdvice));
+    AEGIS_TRY(const std::shared_ptr<const net::TlsServerContext> tls, MakeEnvoyTls(envoy));
     AEGIS_TRY(envoy_address_, BindGrpc(envoy.address, tls, &Worker::ListenEnvoy));
   }
   if (!options_.opa_envoy.address.empty()) {
@@ -173,6 +208,28 @@ void Gateway::UpdateState(std::shared_ptr<const State> state) {
     state_ = state;
   }
   for (auto& worker : workers_) worker->SetState(state);
+}
+
+Status Gateway::ReloadCertificates(const std::vector<Listener>& listeners, const Listener& envoy) {
+  const auto same_kind = [](const Listener& a, const Listener& b) {
+    return a.certificate_file.empty() == b.certificate_file.empty();
+  };
+  bool same = listeners.size() == options_.listeners.size() && same_kind(envoy, options_.envoy);
+  for (size_t i = 0; same && i < listeners.size(); ++i) {
+    same = same_kind(listeners[i], options_.listeners[i]);
+  }
+  if (!same) {
+    return Fail(Code::kInvalidArgument, "invalid_reload",
+                "listeners cannot come, go, begin or end to have TLS without a restart");
+  }
+  Worker::Certificates made;
+  for (const Listener& listener : listeners) {
+    AEGIS_TRY(auto tls, MakeAgentsTls(listener));
+    made.listeners.push_back(std::move(tls));
+  }
+  AEGIS_TRY(made.envoy, MakeEnvoyTls(envoy));
+  for (auto& worker : workers_) worker->SetCertificates(made);
+  return Ok();
 }
 
 std::shared_ptr<const State> Gateway::state() const {

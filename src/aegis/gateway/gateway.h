@@ -15,6 +15,7 @@
 
 #include "aegis/audit/journal.h"
 #include "aegis/base/result.h"
+#include "aegis/gateway/address_limit.h"
 #include "aegis/gateway/issued_decisions.h"
 #include "aegis/gateway/options.h"
 #include "aegis/gateway/state.h"
@@ -43,9 +44,10 @@ telemetry::Metrics::Options MetricsOptions(size_t workers, std::string version,
 class Gateway {
  public:
   struct Options {
-    std::vector<std::string> addresses = {"127.0.0.1:8080"};  // host:port; port 0 takes a free one
+    // For agents; port 0 takes a free one.
+    std::vector<Listener> listeners = {{.address = "127.0.0.1:8080"}};
     size_t workers = 1;
-    EnvoyListener envoy;
+    Listener envoy;
     Redaction redaction;  // by external processing
     OpaEnvoyOptions opa_envoy;
     EgressOptions egress;
@@ -68,11 +70,18 @@ class Gateway {
   void UpdateState(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state() const;
 
+  // Reads the certificates of all listeners anew, from the files of `listeners` and `envoy`, which
+  // must have TLS where those of Options have it; new connections get them. Errors: tls_setup;
+  // invalid_reload; then nothing has changed.
+  Status ReloadCertificates(const std::vector<Listener>& listeners, const Listener& envoy);
+
   // What was seen of callers that nobody knows since the last time, by worker.
   std::vector<UnknownCaller> TakeUnknownCallers();
 
-  // As bound, e.g. "127.0.0.1:41234"; in the order of Options::addresses.
+  // As bound, e.g. "127.0.0.1:41234"; in the order of Options::listeners.
   const std::vector<std::string>& addresses() const { return addresses_; }
+  // Of the first listener, "http://127.0.0.1:8080".
+  std::string url() const;
   // Where Envoys are served, as bound, or "unix:PATH"; empty: nowhere.
   const std::string& envoy_address() const { return envoy_address_; }
   // The same for those that ask as they would ask opa-envoy-plugin.
@@ -98,6 +107,7 @@ class Gateway {
  private:
   explicit Gateway(Options options);
   Status Bind();
+  Status BindAgents(const Listener& listener);
   Status BindEnvoy();
   Status BindEgress();
   using Listen = void (Worker::*)(FileDescriptor, std::shared_ptr<const net::TlsServerContext>);
@@ -108,6 +118,7 @@ class Gateway {
 
   Options options_;
   IssuedDecisions issued_;
+  AddressLimit connections_by_address_;
   std::unique_ptr<EgressHub> egress_;  // outlives the workers
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::string> addresses_;

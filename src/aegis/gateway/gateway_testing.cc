@@ -215,7 +215,7 @@ TestGateway::TestGateway(std::function<void(Gateway::Options&)> change)
   state.agents["bad-agent"].suspended = true;
 
   Gateway::Options options;
-  options.addresses = {"127.0.0.1:0"};
+  options.listeners = {{.address = "127.0.0.1:0"}};
   options.producer = "gateway-test";
   options.journal = &journal;
   options.metrics = &metrics;

@@ -16,8 +16,10 @@ struct Limits {
   size_t max_body_bytes = 1 << 20;       // of bodies that are judged, which are held in memory
   size_t max_request_bytes = 1 << 20;    // most of a body that Envoy hands over to authorization
   size_t max_buffered_bytes = 64 << 20;  // of all such bodies of a worker; beyond: 503
-  size_t max_connections = 8192;   // from agents, all workers together; more are closed at once
-  size_t max_idle_upstream = 256;  // kept connections per tool and worker
+  size_t max_connections = 8192;  // from agents, all workers together; more are closed at once
+  size_t max_connections_per_address = 0;  // of one IPv4 address or IPv6 /64; 0: no such limit
+  size_t max_requests = 8192;              // at work at once, all workers together; beyond: 503
+  size_t max_idle_upstream = 256;          // kept connections per tool and worker
 
   int head_timeout_ms = 10'000;        // from the first byte of a request to the end of its head
   int body_timeout_ms = 60'000;        // for a body that is judged to be whole
@@ -28,13 +30,13 @@ struct Limits {
   int upstream_keep_alive_ms = 60'000;
 };
 
-// Where Envoys ask by gRPC. Files are PEM.
-struct EnvoyListener {
-  std::string address;           // host:port or unix:PATH; empty: nowhere
-  std::string certificate_file;  // with key_file; empty: HTTP/2 in clear
-  std::string key_file;
-  std::string client_ca_file;    // then each Envoy must show a certificate that leads to one of it
-  bool allow_plaintext = false;  // without a certificate at other than loopback addresses, too
+// Where agents call, or Envoys ask by gRPC. Files are PEM.
+struct Listener {
+  std::string address = {};           // host:port, for Envoys also unix:PATH; empty: nowhere
+  std::string certificate_file = {};  // with key_file; empty: in clear
+  std::string key_file = {};
+  std::string client_ca_file = {};  // each client must show a certificate that leads to one of it
+  bool allow_plaintext = false;     // without a certificate at other than loopback addresses, too
 };
 
 // The egress door: a forward proxy. Sizes in bytes, times in milliseconds.

@@ -13,6 +13,8 @@
 #include <span>
 #include <string_view>
 
+#include "aegis/net/tls_server.h"
+
 namespace aegis::gateway {
 
 class Outbox {
@@ -46,6 +48,22 @@ class Outbox {
         return errno == EAGAIN || errno == EWOULDBLOCK ? Result::kBlocked : Result::kFailed;
       }
       Advance(static_cast<size_t>(result));
+    }
+    return Result::kSent;
+  }
+
+  // The same on a connection that may have TLS.
+  Result Flush(net::ServerStream& stream) {
+    if (!stream.is_tls()) return Flush(stream.fd());
+    std::array<char, 16 * 1024> record;
+    while (!empty()) {
+      // What TLS did not take must be shown to it again, and is: it begins with the same bytes.
+      const net::IoStep step = stream.Write(Gather(record));
+      // After the handshake no write waits for something to read.
+      if (step.bytes < 0) {
+        return step.want == net::IoWant::kWrite ? Result::kBlocked : Result::kFailed;
+      }
+      Advance(static_cast<size_t>(step.bytes));
     }
     return Result::kSent;
   }

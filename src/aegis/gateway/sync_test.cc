@@ -107,7 +107,7 @@ class SyncTest : public ::testing::Test {
 
   void StartGateway() {
     Gateway::Options options;
-    options.addresses = {"127.0.0.1:0"};
+    options.listeners = {{.address = "127.0.0.1:0"}};
     options.producer = "sync-test";
     options.journal = &journal_;
     options.metrics = &metrics_;

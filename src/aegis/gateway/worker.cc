@@ -13,12 +13,32 @@ std::vector<std::string> SecretsOf(const Tool& tool) {
 
 }  // namespace
 
+class Worker::Lease {
+ public:
+  Lease(Worker& worker, const AddressLimit::Source& source) : worker_(worker), source_(source) {
+    worker_.connection_count_.fetch_add(1, std::memory_order_relaxed);
+    worker_.metrics_.connections.Add(1);
+  }
+  ~Lease() {
+    worker_.connection_count_.fetch_sub(1, std::memory_order_relaxed);
+    worker_.metrics_.connections.Add(-1);
+    worker_.addresses_.Leave(source_);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+ private:
+  Worker& worker_;
+  const AddressLimit::Source source_;
+};
+
 Worker::Worker(const Options& options, audit::Journal& journal, telemetry::WorkerMetrics& metrics,
-               IssuedDecisions& issued, telemetry::Logger& logger)
+               IssuedDecisions& issued, AddressLimit& addresses, telemetry::Logger& logger)
     : options_(options),
       metrics_(metrics),
       logger_(logger),
       issued_(issued),
+      addresses_(addresses),
       graveyard_(loop_),
       recorder_(loop_, journal),
       pipeline_(options.pipeline, recorder_, metrics),
@@ -28,11 +48,15 @@ Worker::Worker(const Options& options, audit::Journal& journal, telemetry::Worke
 
 Worker::~Worker() { Stop(); }
 
-void Worker::Listen(FileDescriptor listening) {
-  acceptors_.push_back(std::make_unique<net::Acceptor>(
-      loop_, std::move(listening), [this](FileDescriptor socket, const net::SocketAddress& peer) {
-        Accept(std::move(socket), peer);
-      }));
+void Worker::Listen(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls) {
+  AgentListener& listener = listeners_.emplace_back();
+  listener.tls = std::move(tls);
+  listener.acceptor =
+      std::make_unique<net::Acceptor>(loop_, std::move(listening),
+                                      [this, number = listeners_.size() - 1](
+                                          FileDescriptor socket, const net::SocketAddress& peer) {
+                                        Accept(std::move(socket), peer, number);
+                                      });
 }
 
 void Worker::ListenEnvoy(FileDescriptor listening,
@@ -70,16 +94,19 @@ void Worker::Start() {
   thread_ = std::thread([this] { loop_.Run(); });
 }
 
-void Worker::Accept(FileDescriptor socket, const net::SocketAddress& peer) {
+void Worker::Accept(FileDescriptor socket, const net::SocketAddress& peer, size_t listener) {
   // Beyond the limit the connection is closed at once: that is clearer to the agent than silence.
-  if (connections_.size() >= options_.max_connections || draining_) return;
+  if (connection_count_.load(std::memory_order_relaxed) >= options_.max_connections || draining_) {
+    return;
+  }
+  const AddressLimit::Source source = AddressLimit::SourceOf(peer);
+  if (!addresses_.Enter(source)) return;
   auto connection = std::make_unique<Connection>(*this);
   Connection* raw = connection.get();
   raw->index = connections_.size();
   connections_.push_back(std::move(connection));
-  connection_count_.store(connections_.size(), std::memory_order_relaxed);
-  metrics_.connections.Add(1);
-  raw->Start(std::move(socket), peer);
+  raw->Start(std::move(socket), {peer.ToString(), {}, std::make_shared<Lease>(*this, source)},
+             listeners_[listener].tls);
 }
 
 void Worker::Remove(Connection* connection) {
@@ -90,9 +117,25 @@ void Worker::Remove(Connection* connection) {
     connections_[index]->index = index;
   }
   connections_.pop_back();
-  connection_count_.store(connections_.size(), std::memory_order_relaxed);
-  metrics_.connections.Add(-1);
   graveyard_.Bury(std::move(dead));
+}
+
+void Worker::ServeHttp2(FileDescriptor socket, net::ServerStream stream, net::Peer peer,
+                        std::string_view received) {
+  if (!http2_) http2_ = std::make_unique<Http2Door>(*this);
+  http2_->Serve(std::move(socket), std::move(stream), std::move(peer), received);
+}
+
+bool Worker::BeginRequest() {
+  if (requests_ >= options_.max_requests) return false;
+  ++requests_;
+  metrics_.requests_in_flight.Add(1);
+  return true;
+}
+
+void Worker::EndRequest() {
+  --requests_;
+  metrics_.requests_in_flight.Add(-1);
 }
 
 void Worker::SetState(std::shared_ptr<const State> state) {
@@ -102,6 +145,16 @@ void Worker::SetState(std::shared_ptr<const State> state) {
     // Cutting one takes it out of the list and another into its place.
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->OnNewState();
     if (egress_) egress_->OnState();
+    if (http2_) http2_->OnNewState();
+  });
+}
+
+void Worker::SetCertificates(Certificates certificates) {
+  loop_.Post([this, certificates = std::move(certificates)]() mutable {
+    for (size_t i = 0; i < listeners_.size() && i < certificates.listeners.size(); ++i) {
+      if (listeners_[i].tls) listeners_[i].tls = std::move(certificates.listeners[i]);
+    }
+    if (envoy_ && certificates.envoy) envoy_->SetTls(std::move(certificates.envoy));
   });
 }
 
@@ -170,9 +223,10 @@ bool Worker::AddBuffered(size_t bytes) {
 void Worker::BeginDrain() {
   loop_.Post([this] {
     draining_ = true;
-    for (auto& acceptor : acceptors_) acceptor->Close();
+    for (AgentListener& listener : listeners_) listener.acceptor->Close();
     // Closing takes a connection out of the list and another into its place.
     for (size_t i = connections_.size(); i-- > 0;) connections_[i]->Drain();
+    if (http2_) http2_->BeginDrain();
     if (envoy_) envoy_->BeginDrain();
     if (opa_envoy_) opa_envoy_->BeginDrain();
     if (egress_) egress_->BeginDrain();
@@ -201,8 +255,9 @@ void Worker::Stop() {
 void Worker::StopOnLoop() {
   stopping_ = true;
   draining_ = true;
-  for (auto& acceptor : acceptors_) acceptor->Close();
+  for (AgentListener& listener : listeners_) listener.acceptor->Close();
   while (!connections_.empty()) connections_.back()->Close();
+  if (http2_) http2_->Close();
   if (envoy_) envoy_->Close();
   if (opa_envoy_) opa_envoy_->Close();
   if (egress_) egress_->Close();

@@ -112,17 +112,20 @@ void Watch::WaitWritable() {
 bool Watch::waits_readable() const { return state_ && state_->read_armed; }
 bool Watch::waits_writable() const { return state_ && state_->write_armed; }
 
-void Watch::Close() {
-  if (!state_) return;
+// The descriptor is closed by who drops what this returns.
+void Watch::Close() { Release(); }
+
+FileDescriptor Watch::Release() {
+  if (!state_) return {};
   State* state = std::exchange(state_, nullptr);
   // Before the descriptor is closed: if another process has it too, the kernel would report it
   // still.
   state->Forget();
-  ::close(std::exchange(fd_, -1));
   EventLoop& loop = *state->loop;
   *state = State{.loop = &loop};
   // Events that were reported together with the current one may be of this state.
   (loop.dispatching_ ? loop.closed_states_ : loop.free_states_).push_back(state);
+  return FileDescriptor(std::exchange(fd_, -1));
 }
 
 void Timer::Arm(EventLoop& loop, int64_t delay_ms) {

@@ -53,6 +53,8 @@ class Watch {
   bool waits_writable() const;
   // Closes the descriptor; the listener is not called any more. May be called by the listener.
   void Close();
+  // As Close, but the descriptor stays open and is the caller's; empty when none was open.
+  FileDescriptor Release();
 
   struct State;
 

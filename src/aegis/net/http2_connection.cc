@@ -26,12 +26,12 @@ int64_t TickMs(const Http2Server::Limits& limits) {
 
 }  // namespace
 
-Http2Connection::Http2Connection(Http2Server& server, int fd, Peer peer)
+Http2Connection::Http2Connection(Http2Server& server, ServerStream stream, Peer peer)
     : server_(server),
       timer_([](void* self) { static_cast<Http2Connection*>(self)->OnTimer(); }, this),
       flush_([](void* self) { static_cast<Http2Connection*>(self)->Flush(); }, this),
       reread_([](void* self) { static_cast<Http2Connection*>(self)->OnReadable(); }, this),
-      stream_(fd),
+      stream_(std::move(stream)),
       session_(server.limits().http2, *this),
       peer_(std::move(peer)) {}
 
@@ -44,6 +44,15 @@ void Http2Connection::Start(FileDescriptor socket, std::shared_ptr<const TlsServ
   state_ = State::kOpen;
   // The first SETTINGS leave with the answer to what the client says first.
   watch_.WaitReadable();
+}
+
+void Http2Connection::StartOpen(FileDescriptor socket, std::string_view received) {
+  started_ms_ = read_ms_ = no_streams_ms_ = NowMs();
+  if (!watch_.Open(server_.loop(), std::move(socket), this)) return Close();
+  timer_.Arm(server_.loop(), TickMs(server_.limits()));
+  state_ = State::kOpen;
+  if (received.empty()) return Read();
+  Take(received);
 }
 
 void Http2Connection::Drain() {
@@ -121,10 +130,14 @@ void Http2Connection::Read() {
   const IoStep step = stream_.Read(server_.input(), Http2Server::kReadBytes);
   if (step.want != IoWant::kNothing) return Wait(step.want);
   if (step.bytes <= 0) return Close();
+  Take({server_.input(), static_cast<size_t>(step.bytes)});
+}
+
+void Http2Connection::Take(std::string_view received) {
   read_ms_ = NowMs();
   ping_ms_ = 0;
   // Whether it went well is seen when the session is over.
-  session_.Receive({server_.input(), static_cast<size_t>(step.bytes)});
+  session_.Receive(received);
   if (session_.receiving_head()) {
     if (head_ms_ == 0) head_ms_ = read_ms_;
   } else {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "aegis/base/file.h"
 #include "aegis/net/event_loop.h"
@@ -29,10 +30,13 @@ class Http2Server;
 
 class Http2Connection final : private Watch::Listener, private Http2Session::Application {
  public:
-  Http2Connection(Http2Server& server, int fd, Peer peer);
+  // `stream` is of the socket that it is started with.
+  Http2Connection(Http2Server& server, ServerStream stream, Peer peer);
 
   // `tls`: nullptr for HTTP/2 with prior knowledge.
   void Start(FileDescriptor socket, std::shared_ptr<const TlsServerContext> tls);
+  // With TLS set up, if there is any; `received` came already.
+  void StartOpen(FileDescriptor socket, std::string_view received);
   // Ends when the streams that run have ended.
   void Drain();
   // Ends now. Not from within a stream's method.
@@ -54,6 +58,7 @@ class Http2Connection final : private Watch::Listener, private Http2Session::App
 
   void Handshake();
   void Read();
+  void Take(std::string_view received);
   void Flush();
   bool WritePending();
   void BeginLinger();

@@ -17,23 +17,35 @@ void Http2Server::Listen(FileDescriptor listening, std::shared_ptr<const TlsServ
   acceptors_.push_back(std::make_unique<Acceptor>(
       loop_, std::move(listening),
       [this, tls = std::move(tls)](FileDescriptor socket, const SocketAddress& address) {
-        Adopt(std::move(socket), tls && tls_ ? tls_ : tls, Peer{address.ToString(), {}});
+        Adopt(std::move(socket), tls && tls_ ? tls_ : tls, Peer{address.ToString(), {}, {}});
       }));
 }
 
 void Http2Server::Adopt(FileDescriptor socket, std::shared_ptr<const TlsServerContext> tls,
                         Peer peer) {
-  // Beyond the limit the connection is closed at once: that is clearer to the client than silence.
+  Http2Connection* connection = Add(ServerStream(socket.get()), std::move(peer));
+  if (connection != nullptr) connection->Start(std::move(socket), std::move(tls));
+}
+
+void Http2Server::AdoptOpen(FileDescriptor socket, ServerStream stream, Peer peer,
+                            std::string_view received) {
+  Http2Connection* connection = Add(std::move(stream), std::move(peer));
+  if (connection != nullptr) connection->StartOpen(std::move(socket), received);
+}
+
+// nullptr: beyond the limit the connection is closed at once, which is clearer to the client than
+// silence.
+Http2Connection* Http2Server::Add(ServerStream stream, Peer peer) {
   if (connections_.size() >= limits_.max_connections || draining_) {
     ++counters_.refused;
-    return;
+    return nullptr;
   }
   ++counters_.accepted;
-  auto connection = std::make_unique<Http2Connection>(*this, socket.get(), std::move(peer));
+  auto connection = std::make_unique<Http2Connection>(*this, std::move(stream), std::move(peer));
   Http2Connection* raw = connection.get();
   raw->index = connections_.size();
   connections_.push_back(std::move(connection));
-  raw->Start(std::move(socket), std::move(tls));
+  return raw;
 }
 
 void Http2Server::Remove(Http2Connection* connection) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -61,6 +62,10 @@ class Http2Server {
   // A connected socket that does not block.
   void Adopt(FileDescriptor socket, std::shared_ptr<const TlsServerContext> tls, Peer peer);
 
+  // The same after somebody else has set up TLS or found HTTP/2 in what came first: `received`,
+  // which begins with the client's preface or is empty. `stream` is of the socket.
+  void AdoptOpen(FileDescriptor socket, ServerStream stream, Peer peer, std::string_view received);
+
   // No new connections, and no new streams on those that are; each is closed after its last one.
   void BeginDrain();
   // Closes all. Not from within a stream's method.
@@ -81,6 +86,8 @@ class Http2Server {
   void Remove(Http2Connection* connection);
 
  private:
+  Http2Connection* Add(ServerStream stream, Peer peer);
+
   EventLoop& loop_;
   const Limits limits_;
   Application& application_;

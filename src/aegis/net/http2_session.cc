@@ -148,6 +148,15 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
+  // A field that is no field (RFC 9113 section 8.2.1). nghttp2 would leave it out, so that others
+  // could read another request than was judged.
+  static int OnInvalidHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t*, size_t,
+                             const uint8_t*, size_t, uint8_t, void* user_data) {
+    Http2Session& self = Self(user_data);
+    self.CountFault();
+    return self.GiveHeadUp(frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+  }
+
   static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame*, int, void* user_data) {
     Http2Session& self = Self(user_data);
     self.receiving_head_ = false;
@@ -244,6 +253,7 @@ struct Http2Session::Callbacks {
       AEGIS_CHECK(nghttp2_session_callbacks_new(&made) == 0);
       nghttp2_session_callbacks_set_on_begin_headers_callback(made, OnBeginHeaders);
       nghttp2_session_callbacks_set_on_header_callback(made, OnHeader);
+      nghttp2_session_callbacks_set_on_invalid_header_callback(made, OnInvalidHeader);
       nghttp2_session_callbacks_set_on_frame_recv_callback(made, OnFrame);
       nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, OnInvalidFrame);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, OnData);
@@ -267,6 +277,16 @@ void Http2Stream::Attach(Http2Session* session, int32_t id) {
   output_.clear();
   head_.Clear();
   trailers_.Clear();
+}
+
+void Http2Stream::SendInterim(int status) {
+  if (session_ == nullptr || head_sent_) return;
+  const std::string text = std::to_string(status);
+  NameValues values;
+  values.Add(":status", text, NGHTTP2_NV_FLAG_NONE);
+  nghttp2_submit_headers(session_->session_, NGHTTP2_FLAG_NONE, id_, nullptr, values.data(),
+                         values.size(), nullptr);
+  session_->OutputChanged();
 }
 
 void Http2Stream::SendHead(std::span<const Http2Field> fields, bool end) {

@@ -58,11 +58,15 @@ class Http2Stream {
 
   const Http2Head& head() const { return head_; }
   bool received_all() const { return received_all_; }
+  // Trailer fields came with the request's end. What they say is not kept.
+  bool received_trailers() const { return trailers_counted_ > 0; }
   bool head_sent() const { return head_sent_; }
   // Bytes of SendData that have not left the session yet.
   size_t unsent() const { return output_.size() - output_at_; }
   bool congested() const { return congested_; }
 
+  // An interim answer, e.g. 100; before SendHead.
+  void SendInterim(int status);
   // The answer, in this order; all is copied. `fields` begin with ":status". `end`: no data
   // follows.
   void SendHead(std::span<const Http2Field> fields, bool end);

@@ -34,6 +34,16 @@ const BIO_METHOD* SocketMethod() {
   return method;
 }
 
+IoStep Receive(int fd, char* data, size_t size, int flags, std::string& error) {
+  ssize_t got = 0;
+  do {
+    got = ::recv(fd, data, size, flags);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {-1, IoWant::kRead};
+  if (got < 0) error = std::strerror(errno);
+  return {got, IoWant::kNothing};
+}
+
 }  // namespace
 
 std::string LastError() {
@@ -77,13 +87,11 @@ IoStep StepOf(SSL* ssl, int returned, std::string& error) {
 }
 
 IoStep ReadSocket(int fd, char* data, size_t size, std::string& error) {
-  ssize_t got = 0;
-  do {
-    got = ::recv(fd, data, size, 0);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {-1, IoWant::kRead};
-  if (got < 0) error = std::strerror(errno);
-  return {got, IoWant::kNothing};
+  return Receive(fd, data, size, 0, error);
+}
+
+IoStep PeekSocket(int fd, char* byte, std::string& error) {
+  return Receive(fd, byte, 1, MSG_PEEK, error);
 }
 
 IoStep WriteSocket(int fd, std::string_view data, std::string& error) {

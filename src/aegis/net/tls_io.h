@@ -25,8 +25,9 @@ bool Attach(SSL* ssl, int fd);
 // What `returned` of an SSL_ function means; `error` is set when the connection is broken.
 IoStep StepOf(SSL* ssl, int returned, std::string& error);
 
-// recv and send as steps, for connections without TLS.
+// recv, recv with MSG_PEEK and send as steps, for connections without TLS.
 IoStep ReadSocket(int fd, char* data, size_t size, std::string& error);
+IoStep PeekSocket(int fd, char* byte, std::string& error);
 IoStep WriteSocket(int fd, std::string_view data, std::string& error);
 
 }  // namespace aegis::net::tls

@@ -110,6 +110,7 @@ Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::Make(const Opt
     context->protocols_.push_back(static_cast<char>(name.size()));
     context->protocols_.append(name);
   }
+  context->requires_protocol_ = options.requires_protocol && !options.protocols.empty();
   if (!context->protocols_.empty()) {
     SSL_CTX_set_alpn_select_cb(raw, &TlsServerContext::SelectProtocol, context.get());
   }
@@ -135,14 +136,18 @@ IoStep ServerStream::Handshake() {
   const IoStep step = tls::StepOf(ssl_.get(), SSL_do_handshake(ssl_.get()), error_);
   if (step.bytes <= 0) return step;
   // The callback is not asked when a client offers no protocol at all.
-  const unsigned char* chosen = nullptr;
-  unsigned chosen_size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &chosen, &chosen_size);
-  if (context_->requires_protocol() && chosen_size == 0) {
+  if (context_->requires_protocol() && protocol().empty()) {
     error_ = "the client offers no protocol (ALPN)";
     return {-1, IoWant::kNothing};
   }
   return step;
+}
+
+std::string_view ServerStream::protocol() const {
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  if (ssl_) SSL_get0_alpn_selected(ssl_.get(), &chosen, &size);
+  return {reinterpret_cast<const char*>(chosen), size};
 }
 
 std::string ServerStream::Principal() const {
@@ -168,8 +173,15 @@ IoStep ServerStream::Read(char* data, size_t size) {
     // An end or a failure is found again by the next read.
     if (step.bytes <= 0) return total > 0 ? IoStep{static_cast<ssize_t>(total)} : step;
     total += static_cast<size_t>(step.bytes);
-    if (total == size) return {static_cast<ssize_t>(total)};
+    if (total == size || !has_pending()) return {static_cast<ssize_t>(total)};
   }
+}
+
+IoStep ServerStream::Peek() {
+  char byte = 0;
+  if (!ssl_) return tls::PeekSocket(fd_, &byte, error_);
+  ERR_clear_error();
+  return tls::StepOf(ssl_.get(), SSL_peek(ssl_.get(), &byte, 1), error_);
 }
 
 IoStep ServerStream::Write(std::string_view data) {

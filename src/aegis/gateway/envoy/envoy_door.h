@@ -43,6 +43,8 @@ class EnvoyDoor {
   void Listen(FileDescriptor listening, std::shared_ptr<const net::TlsServerContext> tls) {
     server_.Listen(std::move(listening), std::move(tls));
   }
+  // For new connections of listeners that have TLS.
+  void SetTls(std::shared_ptr<const net::TlsServerContext> tls) { server_.SetTls(std::move(tls)); }
   // No new connections and calls; what runs ends, and health says that nothing is served here.
   void BeginDrain();
   void Close() { server_.Close(); }
