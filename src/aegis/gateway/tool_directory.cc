@@ -233,12 +233,14 @@ struct ToolDirectory::Impl {
     if (!unknown.empty()) {
       refresh = true;
       changed.notify_all();
-      const auto resolved = [&] {
+      // Once for each name: what else the settings say must not wait for a name service that hangs.
+      std::erase_if(unknown,
+                    [this](const std::string& name) { return !waited_for.insert(name).second; });
+      changed.wait_for(lock, milliseconds(options.patience_ms), [&] {
         return stopping ||
                std::all_of(unknown.begin(), unknown.end(),
-                           [&](const std::string& name) { return addresses.contains(name); });
-      };
-      changed.wait_for(lock, milliseconds(options.patience_ms), resolved);
+                           [this](const std::string& name) { return addresses.contains(name); });
+      });
       made = MakeAll(&unknown);
     }
     tools = std::move(made);
@@ -252,9 +254,11 @@ struct ToolDirectory::Impl {
       auto tool = ReadTool(entry.spec.base_url);
       if (tool && !net::ResolveAddresses(tool->authority, true)) names.push_back(tool->authority);
     }
-    std::erase_if(addresses, [&](const auto& known) {
-      return std::find(names.begin(), names.end(), known.first) == names.end();
-    });
+    const auto is_gone = [&](const std::string& name) {
+      return std::find(names.begin(), names.end(), name) == names.end();
+    };
+    std::erase_if(addresses, [&](const auto& known) { return is_gone(known.first); });
+    std::erase_if(waited_for, is_gone);
     for (const std::string& name : names) {
       lock.unlock();
       auto found = net::ResolveAddresses(name);
@@ -310,7 +314,8 @@ struct ToolDirectory::Impl {
   TlsContexts contexts;
   std::vector<Settings::ToolEntry> entries;
   StringMap<Result<std::vector<net::SocketAddress>>> addresses;  // by authority
-  StringMap<Tool> tools;                                         // as last told of
+  StringSet waited_for;   // names for which Set has had its patience
+  StringMap<Tool> tools;  // as last told of
   std::thread thread;
 };
 

@@ -42,7 +42,7 @@ class ToolDirectory {
     ToolResources resources;
     telemetry::Logger* logger = nullptr;
     int refresh_ms = 30'000;
-    int patience_ms = 1'000;  // how long Set waits for names that are not known yet
+    int patience_ms = 500;  // how long Set waits, once, for a name that is not known yet
   };
   // Called by the directory's thread when a tool is not what it was.
   using OnChange = std::function<void()>;
