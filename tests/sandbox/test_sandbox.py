@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import textwrap
 import time
@@ -96,8 +97,9 @@ def machine():
 def aegis(machine, tmp_path):
     """Aegis in the machine, at the sandbox's address; a function that gives its command line."""
     name = "s" + uuid.uuid4().hex[:6]
-    machine.sandbox(name, "--doors", "8080")
-    command = [BINARY, "up", "--data", tmp_path / "data", "--gateway", f"{HOST}:8080", "--gateway-plaintext"]
+    machine.sandbox(name)
+    command = [BINARY, "up", "--data", tmp_path / "data"]
+    command += ["--gateway", f"{HOST}:8080", "--gateway-plaintext", "--egress", f"{HOST}:3128"]
     command += ["--control", "127.0.0.1:18090", "--admin", "127.0.0.1:19901"]
     with (tmp_path / "aegis.log").open("wb") as log:
         process = machine.popen(*command, stdout=log, stderr=log)
@@ -114,6 +116,9 @@ def aegis(machine, tmp_path):
         yield cli
         process.terminate()
         process.wait(timeout=20)
+
+
+DOORS = ["--door", f"{HOST}:8080", "--door", f"{HOST}:3128"]
 
 
 def doctor(machine, prefix, *flags):
@@ -169,13 +174,43 @@ def test_calls_from_the_sandbox_are_decided(machine, aegis, tmp_path):
     assert answer["reason"] == "condition_failed"
 
 
+def test_the_egress_door_is_the_way_to_hosts_that_policy_lists(machine, aegis, tmp_path):
+    site = [sys.executable, "-m", "http.server", "8088", "--bind", "198.51.100.7"]
+    server = machine.popen(*site, cwd=tmp_path, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        aegis("agent", "register", "fetcher")
+        (tmp_path / "fetcher.yaml").write_text(
+            "agent: fetcher\nallowed_tools: []\negress: {allow: ['198.51.100.0/24:8088']}\n"
+        )
+        aegis("policy", "publish", tmp_path / "fetcher.yaml")
+        token = aegis("token", "issue", "fetcher").strip()
+
+        def status(url):
+            return machine.run(
+                SANDBOX, "run", aegis.sandbox, "--", "sh", "-c",
+                'exec curl -s -o /dev/null -w "%{http_code}" '
+                '-x "http://agent:$1@${HTTP_PROXY#http://}" "$2"',
+                "sh", token, url, check=False,
+            ).stdout  # fmt: skip
+
+        deadline = time.monotonic() + 15
+        while status("http://198.51.100.7:8088/") != "200":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert status("http://1.1.1.1:80/") == "403"
+        assert status("http://169.254.169.254/") == "403"
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_doctor_finds_nothing_in_the_sandbox(machine, aegis):
-    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], "--door", f"{HOST}:8080",
+    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], *DOORS,
                   "--unreachable", f"{HOST}:18090",
                   "--unreachable", "198.51.100.7:443")  # fmt: skip
     bad = {name: row["detail"] for name, row in rows.items() if row["result"] != "ok"}
-    # There is no egress door here, and so no variables for one.
-    assert set(bad) <= {"proxy variables"}, bad
+    assert bad == {}
     assert set(rows) >= {
         "door", "tcp", "dns", "ping", "ipv6", "metadata", "other ports of Aegis's machine",
         "forbidden addresses", "default route", "capabilities", "runtime sockets",
@@ -222,7 +257,7 @@ def test_doctor_finds_each_hole_that_is_made(machine, aegis, leak, check):
     run("nsenter", f"--net=/run/netns/{namespace}", "nft", "flush", "ruleset")
     if leak:
         run(*[part.format(ns=namespace) for part in leak])
-    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], "--door", f"{HOST}:8080")
+    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], *DOORS)
     assert rows[check]["result"] == "FAIL", rows
 
 
@@ -231,7 +266,7 @@ def test_each_wall_stands_alone(machine, aegis):
     namespace = f"aegis-{aegis.sandbox}"
     run("nsenter", f"--net=/run/netns/{namespace}", "nft", "flush", "ruleset")
     run("ip", "-n", namespace, "route", "add", "default", "via", HOST)
-    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], "--door", f"{HOST}:8080")
+    rows = doctor(machine, [SANDBOX, "run", aegis.sandbox, "--"], *DOORS)
     assert not [row for row in rows.values() if row["result"] == "FAIL"], rows
     assert rows["default route"]["result"] == "warn"
 
@@ -239,7 +274,7 @@ def test_each_wall_stands_alone(machine, aegis):
 def test_doctor_ends_in_time_and_wants_addresses(machine, aegis):
     inside = [SANDBOX, "run", aegis.sandbox, "--"]
     begin = time.monotonic()
-    doctor(machine, inside, "--door", f"{HOST}:8080")
+    doctor(machine, inside, *DOORS)
     assert time.monotonic() - begin < 10
     done = machine.run(*inside, BINARY, "doctor", "--sandbox", "--door", "aegis:8080", check=False)
     assert done.returncode == 1
@@ -271,8 +306,6 @@ def test_sidecar_rules_by_user(machine):
     def as_user(uid, *command):
         return [*inside, "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
                 "--bounding-set=-all", "--inh-caps=-all", "--", *command]  # fmt: skip
-
-    import subprocess
 
     servers = []
     for port in (8080, 8090):
