@@ -1,6 +1,7 @@
 """The table of tests/attack/smuggling on Aegis: what policy judged is what the tool receives."""
 
 import pytest
+from attack.smuggling import check2, http2
 from attack.smuggling.check import decisions, faults, send, unlike
 from attack.smuggling.row import POLICY
 from attack.smuggling.table import ROWS
@@ -53,3 +54,26 @@ def test_every_row_on_aegis(aegis, tool, byte_by_byte):
         print(f"{name}: {'; '.join(found)}")
     assert not wrong, f"{len(wrong)} of {len(ROWS)} rows"
     assert len(judged) > 100
+
+
+def test_every_row_of_http2_on_aegis(aegis, tool):
+    """The same of requests as frames, which the tool gets as text."""
+    port, token = port_of(aegis.gateway), aegis.token("finance-agent", ttl="1h")
+    wrong, reached = {}, []
+    for row in http2.ROWS:
+        got = check2.send(row, port, token)
+        received = tool.take()
+        if found := check2.faults(row, got, received):
+            wrong[row.name] = found
+        for stream in got.streams.values():
+            if stream.status == 200:
+                reached.append((row.name, stream.fields["x-aegis-decision-id"]))
+    assert not tool.take(settle=0.2), "something reached the tool later"
+    records = decisions(aegis)
+    for name, decision in reached:
+        if records[decision]["outcome"] != "allow":
+            wrong.setdefault(name, []).append(f"{decision} was not allowed")
+    for name, found in wrong.items():
+        print(f"{name}: {'; '.join(found)}")
+    assert not wrong, f"{len(wrong)} of {len(http2.ROWS)} rows"
+    assert len(reached) > 100
