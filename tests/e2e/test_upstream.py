@@ -507,3 +507,43 @@ def test_the_documents_examples(configured, tmp_path):
     assert done.returncode != 0
     assert "is not a reference" in done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "says, reason",
+    [
+        (None, "upstream_timeout"),  # nothing, and keeps the connection
+        (b"", "upstream_tls"),  # nothing, and closes it
+        (b"\x16\x03\x03\x40\x00", "upstream_timeout"),  # the beginning of a record
+        (b"\x16\x03\x03\xff\xff" + b"x" * 70_000, "upstream_tls"),  # a record that is too large
+        (b"\x15\x03\x03\x00\x02\x02\x28", "upstream_tls"),  # an alert
+    ],
+)
+def test_handshakes_that_come_to_nothing(configured, says, reason):
+    listening = socket.create_server(("127.0.0.1", 0))
+    taken = []
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                connection.recv(65536)
+                if says is not None:
+                    connection.sendall(says)
+                if says == b"":
+                    connection.close()
+                taken.append(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    url = f"https://localhost:{listening.getsockname()[1]}"
+    put_tool(configured, url, timeouts={"connect": "500ms"})
+    began = time.monotonic()
+    answer = call(configured, configured.token("finance-agent"))
+    assert answer.json()["reason"] == reason
+    assert time.monotonic() - began < 5
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join(10)
+    for connection in taken:
+        connection.close()
