@@ -80,7 +80,7 @@ def basic(token: str) -> str:
 
 
 @contextlib.contextmanager
-def sent(address: str, request: bytes, timeout: float = 10):
+def sent(address: str, request: bytes, timeout: float = 30):
     """A connection to the door on which the bytes were sent."""
     host, port = address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=timeout) as connection:

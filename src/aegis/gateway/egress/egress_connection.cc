@@ -16,7 +16,6 @@
 namespace aegis::gateway {
 namespace {
 
-using decision::Reason;
 using Side = Tunnel::Side;
 
 constexpr size_t kFirstRead = 4 * 1024;
