@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import pathlib
+import signal
 import socket
 import ssl
 import subprocess
@@ -398,6 +399,14 @@ def test_credentials_are_the_gateways_secret(configured, tool, tmp_path):
     put_tool(configured, tool.url, credentials=[bearer])
     call(configured, token)
     assert tool.seen[-1][2]["authorization"] == f"Bearer {SECRET}-2"
+
+    # By SIGHUP without a change of the tool, too.
+    (tmp_path / "secret").write_text(SECRET + "-3\n")
+    configured.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while tool.seen[-1][2]["authorization"] != f"Bearer {SECRET}-3":
+        assert time.monotonic() < deadline
+        call(configured, token)
 
     calls = len(tool.seen)
     for name in ("lost", "unknown", "elsewhere", "here"):

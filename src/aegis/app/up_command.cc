@@ -255,6 +255,8 @@ void Reload(const Flags& flags, Running& running) {
     return logger.Error("certificates cannot be taken up; nothing has changed", done.error());
   }
   running.config = *std::move(config);
+  // Certificates, secrets and addresses of tools are looked at every now and then anyway.
+  running.sync->ReloadTools();
   logger.Info("configuration and certificates taken up anew");
 }
 
