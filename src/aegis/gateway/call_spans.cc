@@ -15,11 +15,12 @@ constexpr std::string_view kMethods[] = {"GET",     "HEAD",    "POST",  "PUT",  
                                          "CONNECT", "OPTIONS", "TRACE", "PATCH"};
 constexpr std::string_view kToolRoute = "/tools/{tool}/{action}";
 
-// "host:port", "[v6]:port" or a host alone.
+// "host:port", "[v6]:port", or a host or an address alone.
 void AddServer(std::string_view host, SpanRecord* span) {
   const size_t colon = host.rfind(':');
   int port = 0;
-  if (colon != std::string_view::npos && !host.ends_with(']')) {
+  const bool is_v6 = !host.starts_with('[') && host.find(':') != colon;
+  if (colon != std::string_view::npos && !host.ends_with(']') && !is_v6) {
     std::from_chars(host.data() + colon + 1, host.data() + host.size(), port);
     host = host.substr(0, colon);
   }
@@ -108,7 +109,7 @@ void CallSpans::Finish(Ticket* ticket, const End& end) {
   if (end.status != 0) span->Add(SpanKey::kStatus, int64_t{end.status});
   // A refusal is no error of the server's (semantic conventions, "HTTP spans", status).
   span->failed = end.failed || end.status >= 500;
-  if (!end.error.empty() && (!ticket->decided || span->failed || end.status == 0)) {
+  if (!end.error.empty() && (!ticket->decided || span->failed || end.status < 400)) {
     span->Add(SpanKey::kErrorType, end.error);
   }
   if (ticket->decided) AddDecision(*ticket, span);

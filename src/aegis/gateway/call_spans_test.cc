@@ -118,7 +118,8 @@ TEST_F(CallSpansTest, ToolCallIsAChild) {
   for (const Case& c : {Case{"api.example.com", "api.example.com", "", 200, "", false},
                         Case{"127.0.0.1:9400", "127.0.0.1", "9400", 404, "", true},
                         Case{"[::1]:80", "::1", "80", 0, "upstream_timeout", true},
-                        Case{"[::1]", "::1", "", 0, "", false}}) {
+                        Case{"[::1]", "::1", "", 0, "", false},
+                        Case{"2001:db8::1", "2001:db8::1", "", 200, "", false}}) {
     const Ticket ticket = Begun(true, true);
     CallSpans::ToolCall call;
     call.context = ids_.NewSpan(ticket.trace);

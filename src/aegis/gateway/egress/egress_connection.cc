@@ -373,6 +373,7 @@ void EgressConnection::Judge(std::string_view refusal, bool firm) {
   input.refusal_is_firm = firm;
   pending_ = pipeline.Judge(input, this, &ticket_);
   if (pending_ == nullptr) {
+    ticket_.decided = false;
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
   state_ = State::kRecording;
@@ -384,6 +385,7 @@ void EgressConnection::OnRecorded(bool durable) {
   if (!durable) {
     decided_ = false;
     ticket_.proceeds = false;
+    ticket_.decided = false;
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
   }
   if (!ticket_.proceeds) {
