@@ -114,6 +114,11 @@ Pipeline::Credential Pipeline::FindCredential(const net::RequestHead& head) {
   if (own_count > 0) {
     own.malformed = own_count > 1 || own.token.empty();
     if (own.malformed) own.token = {};
+    // Authorization is the tool's then, but a client that sends its token in both must not show it.
+    for (const net::HeaderField& field : head.fields) {
+      if (own.malformed || field.id != FieldId::kAuthorization) continue;
+      if (field.value.find(own.token) != std::string_view::npos) own.in_authorization = true;
+    }
     return own;
   }
   bearer.in_authorization = true;

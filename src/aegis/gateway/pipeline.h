@@ -75,10 +75,10 @@ class Pipeline {
 
   // The agent token of a request: X-Aegis-Token, else Authorization: Bearer.
   struct Credential {
-    std::string_view token;  // empty: none, or `malformed`
-    bool malformed = false;  // given twice, or not a bearer token
-    bool in_authorization = false;
-    std::string_view user_agent;  // names a caller who is not known otherwise; never believed
+    std::string_view token;         // empty: none, or `malformed`
+    bool malformed = false;         // given twice, or not a bearer token
+    bool in_authorization = false;  // at least there: the tool does not get that field
+    std::string_view user_agent;    // names a caller who is not known otherwise; never believed
   };
   static Credential FindCredential(const net::RequestHead& head);
   // Where a call comes from and goes to, for calls of unknown callers and for blocks.

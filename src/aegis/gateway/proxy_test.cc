@@ -189,6 +189,18 @@ TEST(ProxyTest, TheToolsOwnAuthorizationPasses) {
   EXPECT_EQ(HeaderOf(tool.last(), "X-Aegis-Token"), "");
 }
 
+TEST(ProxyTest, TheAgentsTokenInBothFieldsDoesNotReachTheTool) {
+  TestGateway gateway;
+  KeepingTool tool;
+  gateway.SetTool("payments", tool.tool.url());
+  Socket client(gateway.address());
+  const std::string token = gateway.Token();
+  client.Send("GET /tools/payments/list_all HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + token +
+              "\r\nAuthorization: Basic dG9vbA==\r\nX-Aegis-Token: " + token + "\r\n\r\n");
+  EXPECT_EQ(StatusOf(client.ReceiveAnswer()), 200);
+  EXPECT_EQ(tool.last().find(token), std::string::npos) << tool.last();
+}
+
 TEST(ProxyTest, ShadowPassesAndSaysSo) {
   TestGateway gateway;
   KeepingTool tool;
@@ -313,6 +325,8 @@ TEST(ProxyTest, RefusedRequests) {
       {request("GET /tools/payments/list_all",
                "X-Aegis-Session: " + std::string(300, 's') + "\r\n"),
        400, "bad_session"},
+      {request("GET /tools/payments/list_all", "X-Aegis-Session: a\r\nX-Aegis-Session: b\r\n"), 400,
+       "bad_session"},
       {"GET /tools/payments/list_all HTTP/1.1\r\n\r\n", 400, "no_host"},
   };
   for (const auto& row : rows) {

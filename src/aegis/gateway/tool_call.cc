@@ -88,12 +88,17 @@ std::string_view FindHostTool(const State* state, std::string_view host, Refusal
 }
 
 std::string_view FindSession(const net::RequestHead& head, Refusal* refusal) {
-  const net::HeaderField* session = head.Find(kSessionField);
-  if (session == nullptr) return {};
-  if (session->value.size() > kMaxSessionBytes) {
-    *refusal = {400, "bad_session", "X-Aegis-Session is longer than 256 bytes"};
+  std::string_view session;
+  int count = 0;
+  for (const net::HeaderField& field : head.fields) {
+    if (field.id != net::FieldId::kAegis || field.name != kSessionField) continue;
+    ++count;
+    session = field.value;
   }
-  return session->value;
+  if (count > 1 || session.size() > kMaxSessionBytes) {
+    *refusal = {400, "bad_session", "X-Aegis-Session is given twice, or longer than 256 bytes"};
+  }
+  return session;
 }
 
 }  // namespace aegis::gateway

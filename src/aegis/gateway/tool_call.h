@@ -43,7 +43,7 @@ inline tool::Bodies BodiesOf(const tool::ActionMap::Match& match) {
 // `*refusal` is set when it is one but for a '.' at its end.
 std::string_view FindHostTool(const State* state, std::string_view host, Refusal* refusal);
 
-// X-Aegis-Session; empty: none. `*refusal` is set when it is too long.
+// X-Aegis-Session; empty: none. `*refusal` is set when it is too long or there are two.
 std::string_view FindSession(const net::RequestHead& head, Refusal* refusal);
 
 }  // namespace aegis::gateway

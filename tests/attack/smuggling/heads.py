@@ -1,6 +1,7 @@
 """Lines, field names and values, Host, Connection, Expect (RFC 9110 §5-§10, RFC 9112 §2-§5)."""
 
 from attack.smuggling.row import (
+    CHUNKED,
     FOLLOW_SEEN,
     GOOD,
     LENGTH,
@@ -9,6 +10,8 @@ from attack.smuggling.row import (
     SMUGGLED,
     Row,
     Seen,
+    chunks,
+    denied,
     passes,
     pay,
     refused,
@@ -25,6 +28,7 @@ VERSION = "RFC 9112 §2.3: HTTP/1.1 and HTTP/1.0 only"
 HOP = "RFC 9110 §7.6.1: it belongs to this hop"
 NO_10 = "Envoy serves HTTP/1.0 only where it is told to"
 NOMINATED = "only Envoy takes off what Connection names"
+TOKENS = "RFC 6750 §2: one token in one place"
 RETARGET = "some servers take it for another path or method than the request's"
 
 
@@ -251,6 +255,10 @@ CONNECTION = [
             differ=NOMINATED),
     passes("Connection twice", sized("Connection: X-A", "Connection: X-B", "X-A: 1", "X-B: 2"), HOP,
             fields={"x-a": None, "x-b": None}, differ=NOMINATED),
+    passes("Connection names the coding", pay("Connection: transfer-encoding", CHUNKED,
+            body=chunks()), "the tool gets a length instead", differ=NOMINATED),
+    passes("Connection names the session", sized("Connection: x-aegis-session",
+            "X-Aegis-Session: s"), HOP, fields={"x-aegis-session": None}, differ=NOMINATED),
     passes("Connection with empty members", sized("Connection: ,keep-alive,,"),
             "RFC 9110 §5.6.1.2"),
     passes("Keep-Alive and Proxy-Connection", sized("Keep-Alive: timeout=9",
@@ -283,6 +291,31 @@ CONNECTION = [
             sized("Expect: 100-continue", line=LINE.replace("1.1", "1.0")),
             "RFC 9110 §10.1.1: not of 1.0"),
 ]
+CREDENTIALS = [
+    denied("two tokens", 401, "token_invalid", sized("Authorization: Bearer {token}"), TOKENS),
+    denied("a token and another", 401, "token_invalid", sized("Authorization: Bearer x"), TOKENS),
+    denied("a token and a password", 401, "token_invalid", sized("Authorization: Basic eDp5"),
+            TOKENS),
+    denied("a list of tokens", 401, "token_invalid",
+            sized().replace(b"{token}", b"{token}, Bearer {token}"), TOKENS),
+    denied("a token behind two spaces", 401, "token_invalid",
+            sized().replace(b"Bearer ", b"Bearer  "), "RFC 6750 §2.1: one space"),
+    denied("two tokens of Aegis's field", 401, "token_invalid",
+            sized("X-Aegis-Token: {token}", "X-Aegis-Token: {token}"), TOKENS),
+    denied("a false token beside a true one", 401, "token_invalid", sized("X-Aegis-Token: x"),
+            "X-Aegis-Token is the agent's where there is one"),
+    denied("a token in the query", 401, "token_invalid",
+            sized(line=f"POST {PATH}?access_token={{token}} HTTP/1.1").replace(
+            b"Authorization: Bearer {token}\r\n", b""), "RFC 9700 §2.6: never there"),
+    refused("two sessions", 400, "bad_session", sized("X-Aegis-Session: a", "X-Aegis-Session: b"),
+            "labels of one would be those of the other"),
+    passes("the token in both fields", sized("X-Aegis-Token: {token}"),
+            "no tool gets a token with which it could call others",
+            fields={"authorization": None}),
+    passes("a token with '_' in its field's name", sized("X_Aegis_Token: x"),
+            "another name; it stays behind", fields={"x_aegis_token": None},
+            differ="nginx leaves such fields out too"),
+]
 UNTRUSTED = [
     passes("another path for IIS and Symfony",
             sized("X-Original-URL: /close_account", "X-Rewrite-URL: /close_account"), RETARGET,
@@ -303,4 +336,4 @@ UNTRUSTED = [
             fields={"authorization": None, "proxy-authorization": None}),
 ]
 # fmt: on
-ROWS = [*LINES, *FIELDS, *REQUEST_LINES, *HOSTS, *CONNECTION, *UNTRUSTED]
+ROWS = [*LINES, *FIELDS, *REQUEST_LINES, *HOSTS, *CONNECTION, *CREDENTIALS, *UNTRUSTED]
