@@ -141,6 +141,8 @@ DENIED = {
     "another method": ("DELETE", "/tools/payments/v1/customers/7"),
     "a private file": upload(FILE, path="/tools/payments/v1/files/private/a"),
     "a file of another kind": upload(b'form-data; name="file"; filename="a.exe"'),
+    # Then it is the param, as frameworks that go by the type have it: it has no name.
+    "a file that is JSON": upload(FILE + b"\r\nContent-Type: application/json", b'{"size":1}'),
 }
 
 REFUSED = {
@@ -217,6 +219,10 @@ REFUSED = {
                         b"--x\nContent-Disposition: " + FILE + b"\n\nx\n--x--\n", (PARTS,)),
     "a folded field": upload(b'form-data; name="file";\r\n filename="a.pdf"'),
     "another encoding": upload(FILE + b"\r\nContent-Transfer-Encoding: base64", b"eA=="),
+    "a form within": upload(FILE + b"\r\nContent-Type: Multipart/mixed; boundary=y"),
+    "a message within": upload(FILE + b"\r\nContent-Type: message/rfc822"),
+    "a file that is JSON, and is not": upload(FILE + b"\r\nContent-Type: application/json", b"{"),
+    "a key that is not UTF-8": charge(fields=(("Idempotency-Key", b"k-\xe9"), COOKIE)),
     "a charset for the others": upload(b'form-data; name="_charset_"', b"utf-16"),
     "no boundary": ("PUT", "/tools/payments/v1/files/public/a", b"--x--\r\n",
                     (("Content-Type", "multipart/form-data"),)),
@@ -247,6 +253,26 @@ def test_what_could_be_read_otherwise_does_not(aegis, tool):
         if (got := send(aegis, *row))[0] not in (400, 404, 415)
     }
     assert not wrong
+    assert not tool.seen
+
+
+def test_an_envoy_that_asks_about_a_call_to_a_tools_host_gets_a_decision(aegis, tool):
+    tool.seen.clear()
+    for path in ("/v1/ext_authz", "/v1/ext_authz_for/payments"):
+        target = path + ("" if path.endswith("payments") else "/tools/payments")
+        status, _ = send(aegis, "DELETE", target + "/v1/customers/7", b"{}",
+                         (JSON, ("X-Envoy-Auth-Partial-Body", "false")),
+                         host="payments.internal")  # fmt: skip
+        assert status == 403, path
+        status, _ = send(aegis, "GET", target + "/v1/customers/7", host="payments.internal")
+        assert status == 200, path
+        # Fields that it may have joined.
+        charges = target + "/v1/customers/7/charges?max=1"
+        for key, expected in ((KEY, 200), (("Idempotency-Key", "k-1,x"), 400),
+                              (("Idempotency-Key", "k-!"), 400)):  # fmt: skip
+            fields = (key, COOKIE, JSON, ("X-Envoy-Auth-Partial-Body", "false"))
+            got = send(aegis, "POST", charges, GOOD, fields, host="payments.internal")
+            assert got[0] == expected, (path, key, got)
     assert not tool.seen
 
 

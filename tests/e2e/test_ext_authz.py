@@ -84,7 +84,7 @@ actions:
   - name: create_payment
     method: POST
     path: /v1/payments/{account}
-    params: {amount: {type: number}}
+    params: {amount: {type: number}, region: {in: header, name: X-Region}}
 """
 
 
@@ -109,6 +109,15 @@ def test_the_map_of_the_tool_says_which_action_a_call_is(envoy_aegis, stub, toke
         path_, method, amount = row
         status, _, problem = denial(stub.Check(check(token, {"amount": amount}, path_, method)))
         assert (status, problem["reason"]) == expected, row
+    # Envoy joins the values of fields of one name, unless it encodes raw headers.
+    for value, raw, goes_on in (("eu", False, True), ("eu,us", True, True), ("e!", True, True),
+                                ("eu,us", False, False), ("e!", False, False)):  # fmt: skip
+        asked = check(token, {"amount": 42}, path, raw_headers=raw, headers={"x-region": value})
+        answer = stub.Check(asked)
+        assert (answer.status.code == 0) == goes_on, (value, raw, answer)
+        if not goes_on:
+            status, _, problem = denial(answer)
+            assert (status, problem["reason"]) == (400, "ambiguous_params")
 
 
 def test_tools_named_by_the_route(stub, token):

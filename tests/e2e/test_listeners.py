@@ -299,9 +299,7 @@ def test_limits_are_kept(tmp_path, pki, tool):
             assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
         with contextlib.ExitStack() as stack:
             for _ in range(2):
-                one = stack.enter_context(
-                    socket.create_connection(("127.0.0.1", port), timeout=20)
-                )
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
                 one.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert b" 404 " in one.recv(100)
             with socket.create_connection(("127.0.0.1", port), timeout=20) as more:

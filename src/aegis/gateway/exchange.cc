@@ -131,6 +131,11 @@ void Exchange::OnHead() {
 // By the name that the request was sent to, or by its path. False: it was refused.
 bool Exchange::FindDoor() {
   const net::RequestHead& head = downstream_.head();
+  // An Envoy that asks has the Host of the call that it asks about.
+  if (head.path.starts_with("/v1/ext_authz/") || head.path.starts_with("/v1/ext_authz_for/")) {
+    route_ = FindRoute(head.path, &path_storage_);
+    return true;
+  }
   Refusal refusal;
   const std::string_view tool = FindHostTool(worker_.pipeline().state(), head.host, &refusal);
   if (refusal.status != 0) {
@@ -206,8 +211,12 @@ void Exchange::JudgeToolCall(BodyType type) {
   }
   // A call that was refused before it was judged has left its values there.
   worker_.pipeline().arena().Reset();
-  const ParamSource source{type, body_, head().query, head().fields,
-                           match.action == nullptr ? nullptr : &match};
+  const ParamSource source{type,
+                           body_,
+                           head().query,
+                           head().fields,
+                           match.action == nullptr ? nullptr : &match,
+                           route_.door == Door::kExtAuthz};
   const rego::Value params = BuildParams(source, worker_.pipeline().arena(), &refusal);
   if (params.is_undefined()) {
     return AnswerProblem(refusal.status, refusal.reason, refusal.detail, true);

@@ -159,7 +159,10 @@ bool FormDataReader::ReadField(std::string_view line, Part* out, Fields* fields)
   }
   if (EqualsIgnoreCase(name, "content-type")) {
     out->content_type = value;
-    return once(fields->type) && !value.empty();
+    // Some readers look for further parts and files in such a part.
+    return once(fields->type) && !value.empty() &&
+           !EqualsIgnoreCase(value.substr(0, 10), "multipart/") &&
+           !EqualsIgnoreCase(value.substr(0, 8), "message/");
   }
   if (EqualsIgnoreCase(name, "content-transfer-encoding")) {
     return once(fields->encoding) &&

@@ -33,6 +33,11 @@ constexpr Refusal kBadForm{
 constexpr Refusal kBadPart{
     415, "content_type",
     "a part of the form that is no file must be text in UTF-8, or application/json"};
+constexpr Refusal kJoined{
+    400, "ambiguous_params",
+    "a field that the tool's map takes a param from has a ',' or '!': Envoy may have joined fields "
+    "or replaced bytes by them (encode_raw_headers tells them apart)"};
+constexpr Refusal kNotUtf8{400, "bad_params", "a parameter is not UTF-8"};
 constexpr Refusal kBadCookies{400, "ambiguous_cookies",
                               "the cookies cannot be read in one way: the tool's map takes params "
                               "from them"};
@@ -163,7 +168,8 @@ bool ParamFields::AddFormData(std::string_view body, std::string_view content_ty
       case FormDataReader::Step::kPart:
         break;
     }
-    if (!part.is_file) {
+    // Some frameworks read a part by its type, named like a file or not.
+    if (!part.is_file || ClassifyPart(part.content_type) == PartType::kJson) {
       if (!AddPart(part.name, part.content_type, part.content)) return false;
       continue;
     }
@@ -219,6 +225,7 @@ bool ParamFields::AddSent(Place place, std::string_view sent_as, rego::Value val
 }
 
 bool ParamFields::AddText(const Param& param, std::string_view text) {
+  if (!IsValidUtf8(text)) return Refuse(kNotUtf8);
   const rego::Value value = Convert(param.type, text, arena_);
   if (value.is_undefined()) return Refuse(kWrongType);
   return Add(param.name, value, param.list);
@@ -254,17 +261,18 @@ bool ParamFields::Add(std::string_view name, rego::Value value, bool is_list) {
 }
 
 bool ParamFields::AddMapped(const tool::ActionMap::Match& match,
-                            std::span<const net::HeaderField> fields) {
+                            std::span<const net::HeaderField> fields, bool joined) {
   for (size_t i = 0; i < action_->variable_count(); ++i) {
     if (!AddText(action_->variable(i), match.variables[i])) return false;
   }
   for (const Param& param : action_->from_headers()) {
-    if (!AddHeader(param, fields)) return false;
+    if (!AddHeader(param, fields, joined)) return false;
   }
-  return action_->from_cookies().empty() || AddCookies(fields);
+  return action_->from_cookies().empty() || AddCookies(fields, joined);
 }
 
-bool ParamFields::AddHeader(const Param& param, std::span<const net::HeaderField> fields) {
+bool ParamFields::AddHeader(const Param& param, std::span<const net::HeaderField> fields,
+                            bool joined) {
   const net::HeaderField* found = nullptr;
   for (const net::HeaderField& field : fields) {
     // One that is for this hop does not reach the tool.
@@ -272,11 +280,13 @@ bool ParamFields::AddHeader(const Param& param, std::span<const net::HeaderField
     if (found != nullptr) return Refuse(kTwice);
     found = &field;
   }
-  return found == nullptr || AddText(param, found->value);
+  if (found == nullptr) return true;
+  if (joined && found->value.find_first_of(",!") != std::string_view::npos) return Refuse(kJoined);
+  return AddText(param, found->value);
 }
 
 // RFC 6265 §4.2.1, without quotes. Readers differ in what they make of all else.
-bool ParamFields::AddCookies(std::span<const net::HeaderField> fields) {
+bool ParamFields::AddCookies(std::span<const net::HeaderField> fields, bool joined) {
   const net::HeaderField* found = nullptr;
   for (const net::HeaderField& field : fields) {
     if (field.name != "cookie") continue;
@@ -285,6 +295,7 @@ bool ParamFields::AddCookies(std::span<const net::HeaderField> fields) {
   }
   if (found == nullptr) return true;
   std::string_view left = found->value;
+  if (joined && left.find('!') != std::string_view::npos) return Refuse(kJoined);
   while (!left.empty()) {
     const size_t end = std::min(left.find("; "), left.size());
     const std::string_view pair = left.substr(0, end);

@@ -29,7 +29,9 @@ class ParamFields {
   // multipart/form-data; `content_type` is that of the request.
   bool AddFormData(std::string_view body, std::string_view content_type);
   // Of the path, the header fields and the cookies, as the map says.
-  bool AddMapped(const tool::ActionMap::Match& match, std::span<const net::HeaderField> fields);
+  // `joined`: as of ParamSource.
+  bool AddMapped(const tool::ActionMap::Match& match, std::span<const net::HeaderField> fields,
+                 bool joined);
   // Whether the members of a JSON body have names and types that the map lets them have.
   bool CheckMembers(rego::Value object);
   // Puts all of them into `params`, which holds the members of the JSON body.
@@ -50,8 +52,8 @@ class ParamFields {
   bool AddText(const tool::Param& param, std::string_view text);
   bool MakeRoom();
   bool Add(std::string_view name, rego::Value value, bool is_list);
-  bool AddHeader(const tool::Param& param, std::span<const net::HeaderField> fields);
-  bool AddCookies(std::span<const net::HeaderField> fields);
+  bool AddHeader(const tool::Param& param, std::span<const net::HeaderField> fields, bool joined);
+  bool AddCookies(std::span<const net::HeaderField> fields, bool joined);
   bool AddCookie(std::string_view name, std::string_view value);
   // Of a field of a form that is no file.
   bool AddPart(std::string_view name, std::string_view content_type, std::string_view content);

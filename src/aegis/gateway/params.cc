@@ -280,7 +280,8 @@ rego::Value BuildParams(const ParamSource& source, Arena& arena, Refusal* refusa
     good = good && fields.AddFormData(source.body, content_type);
   }
   good = good && fields.AddUrlEncoded(tool::Place::kQuery, source.query);
-  if (source.match != nullptr) good = good && fields.AddMapped(*source.match, source.fields);
+  if (source.match != nullptr)
+    good = good && fields.AddMapped(*source.match, source.fields, source.joined_fields);
   good = good && fields.AddTo(params);
   return good ? params : rego::Value();
 }

@@ -81,6 +81,9 @@ struct ParamSource {
   std::string_view query = {};
   std::span<const net::HeaderField> fields = {};
   const tool::ActionMap::Match* match = nullptr;  // nullptr: the tool has no map
+  // Fields of one name have become one, their values joined by ',', and '!' stands for what is not
+  // UTF-8: Envoy tells of them so.
+  bool joined_fields = false;
 };
 
 // Builds the params object in `arena`. Undefined with `*refusal` set when the request is refused.

@@ -131,6 +131,13 @@ void AddCredentials(const tool::Upstream& spec, const ToolResources& resources, 
                               tool.target.server_name);
       return;
     }
+    if (!secret.hosts.empty() && !tool.https && tool.target.server_name != "localhost" &&
+        tool.target.server_name != "127.0.0.1" && tool.target.server_name != "::1") {
+      tool.problem =
+          NoSecret("secrets." + credential.secret +
+                   " has 'hosts', so that it is sent by https only, save to this machine");
+      return;
+    }
     auto value = secret.read();
     if (!value) {
       tool.problem = NoSecret("secrets." + credential.secret + ": " + value.error().message);

@@ -88,6 +88,8 @@ TEST_F(ToolDirectoryTest, ToolsThatCannotBeCalled) {
       {Entry("http://127.0.0.1", WithSecret("nobody")), 503, "tool_secret_missing"},
       {Entry("http://127.0.0.1", WithSecret("lost")), 503, "tool_secret_missing"},
       {Entry("http://127.0.0.1", WithSecret("elsewhere")), 503, "tool_secret_missing"},
+      // In clear to another machine.
+      {Entry("http://api.example.com", WithSecret("elsewhere")), 503, "tool_secret_missing"},
       {Entry("http://no-such-host.invalid"), 502, "upstream_unreachable"},
       {Entry("ftp://127.0.0.1"), 502, "upstream_unreachable"},
       {malformed, 502, "upstream_unreachable"},

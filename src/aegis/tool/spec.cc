@@ -193,8 +193,10 @@ void RefuseReplacedParams(const Reader& reader, const Spec& spec) {
     for (const Param& param : spec.actions[i].params) {
       const bool replaced = std::any_of(
           spec.upstream.credentials.begin(), spec.upstream.credentials.end(),
-          [&](const Credential& credential) { return credential.header == param.sent_as; });
-      if (param.place != Place::kHeader || !replaced) continue;
+          [&](const Credential& credential) {
+            return credential.header == (param.place == Place::kCookie ? "cookie" : param.sent_as);
+          });
+      if ((param.place != Place::kHeader && param.place != Place::kCookie) || !replaced) continue;
       reader.At("actions", reader.value())
           .At(i, reader.value())
           .At("params", reader.value())

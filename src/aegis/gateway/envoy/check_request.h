@@ -51,6 +51,9 @@ class CheckRequest {
   Refusal ReadParts(std::string_view header_map, std::string_view metadata, const RouteNames& given,
                     size_t max_headers);
 
+  // Whether fields of one name became one, as `headers` says.
+  bool has_joined_fields() const { return has_map_; }
+
   bool is_http = false;
   std::string_view id;
   std::string_view method;

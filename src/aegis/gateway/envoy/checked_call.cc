@@ -114,8 +114,12 @@ Refusal CheckedCall::FindAction(const CheckRequest& request, const State* state)
 rego::Value CheckedCall::ReadParams(const CheckRequest& request, const Limits& limits, Arena& arena,
                                     Refusal* refusal) {
   body_type = BodyType::kNone;
-  ParamSource source{
-      BodyType::kNone, {}, head.query, head.fields, match_.action == nullptr ? nullptr : &match_};
+  ParamSource source{BodyType::kNone,
+                     {},
+                     head.query,
+                     head.fields,
+                     match_.action == nullptr ? nullptr : &match_,
+                     request.has_joined_fields()};
   if (request.names.body == kUnread) return BuildParams(source, arena, refusal);
   *refusal = CheckBody(request, head, limits.max_request_bytes);
   if (refusal->status != 0) return {};
