@@ -271,6 +271,24 @@ def test_websockets(tls_aegis, certificates, tls):
                 assert agent.recv(timeout=10) == str(number)
 
 
+def test_a_websocket_ends_with_its_token(tls_aegis):
+    with echo_server() as port:
+        add_tool(tls_aegis, "payments", f"http://127.0.0.1:{port}")
+        token = tls_aegis.token("finance-agent")
+        with connect(tls_aegis, token) as agent:
+            agent.send("x")
+            agent.recv(timeout=10)
+            jti = tls_aegis.json("token", "inspect", token)["claims"]["jti"]
+            admin = (tls_aegis.data / "admin.key").read_text().strip()
+            revoked = request(
+                tls_aegis.control + "/api/v1/tokens/revoke", "POST", {"jti": jti},
+                {"Authorization": "Bearer " + admin},
+            )  # fmt: skip
+            assert revoked.status == 200
+            with pytest.raises(websockets.exceptions.ConnectionClosedError):
+                agent.recv(timeout=10)
+
+
 def test_a_websocket_is_decided_and_accounted(tls_aegis):
     with echo_server() as port:
         add_tool(tls_aegis, "payments", f"http://127.0.0.1:{port}")

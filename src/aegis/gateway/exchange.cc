@@ -247,7 +247,7 @@ void Exchange::Judge(std::string_view tool, std::string_view action, rego::Value
 }
 
 void Exchange::AwaitRecord() {
-  caller_ = Caller();
+  caller_.agent = nullptr;  // of a state that may go before the call is over
   if (!pending_) {
     ticket_.decided = false;
     return AnswerProblem(kUnrecorded.status, kUnrecorded.reason, kUnrecorded.detail);
@@ -377,7 +377,11 @@ void Exchange::OnRelayAborted(std::string_view reason) {
 
 void Exchange::OnNewState() {
   if (state_ != State::kForwarding) return;
-  const StringMap<Agent>& agents = worker_.pipeline().state()->agents;
+  const gateway::State* state = worker_.pipeline().state();
+  if (caller_.principal && state->revocations->IsRevoked(*caller_.principal)) {
+    return relay_.Stop(403, "token_revoked", "the token was revoked while its call was running");
+  }
+  const StringMap<Agent>& agents = state->agents;
   const auto agent = agents.find(ticket_.agent);
   if (agent != agents.end() && !agent->second.suspended) return;
   relay_.Stop(403, "agent_suspended", "the agent was suspended while its call was running");

@@ -416,7 +416,7 @@ void Relay::StartAnswer() {
   }
   Downstream::AnswerHead answer;
   answer.status = head.status;
-  answer.phrase = head.reason;
+  if (!pool.Reveals(head.reason)) answer.phrase = head.reason;
   answer.fields = head.fields;
   answer.own = request_.own_headers;
   answer.body = head.body;

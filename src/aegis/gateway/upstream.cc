@@ -45,8 +45,10 @@ UpstreamConnection::UpstreamConnection(UpstreamPool& pool, BufferPool& buffers,
 bool UpstreamConnection::TryNext(UpstreamFailure* why) {
   const size_t count = std::min(pool_.endpoints_.size(), kMaxTried);
   while (tried_count_ < count) {
-    endpoint_ = pool_.PickEndpoint(*this);
-    if (!endpoint_) return false;
+    std::shared_ptr<UpstreamPool::Endpoint> next = pool_.PickEndpoint(*this);
+    // The last one stays: Release asks for it.
+    if (!next) return false;
+    endpoint_ = std::move(next);
     tried_[tried_count_++] = endpoint_.get();
     probe_ = endpoint_->health.Begin();
     auto fd = net::StartConnect(endpoint_->address);
@@ -238,6 +240,7 @@ UpstreamPool::~UpstreamPool() { AEGIS_DCHECK(!in_use()); }
 void UpstreamPool::Update(const std::vector<net::SocketAddress>& addresses,
                           const UpstreamOptions& options) {
   options_.upstream = options;
+  retired_ = false;
   std::vector<std::shared_ptr<Endpoint>> next;
   for (const net::SocketAddress& address : addresses) {
     const auto known = std::find_if(endpoints_.begin(), endpoints_.end(),

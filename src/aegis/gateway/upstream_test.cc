@@ -169,6 +169,22 @@ TEST(UpstreamTest, AddressesAreTriedInTurn) {
   EXPECT_EQ(StatusOf(Call(gateway, gateway.Post("/tools/payments/list_all", "{}"))), 200);
 }
 
+TEST(UpstreamTest, TheLastAddressMayFailWhileTheOthersAreLeftAlone) {
+  TestGateway gateway;
+  const std::string first = ClosedPort();
+  const std::string second = ClosedPort();
+  Tool tool = *MakeTool(first);
+  tool.upstream.ejection_failures = 1;
+  tool.upstream.ejection_ms = 60'000;
+  gateway.Change([&](State& state) { state.tools["payments"] = tool; });
+  EXPECT_EQ(ReasonOf(Call(gateway, Get(gateway))), "upstream_unreachable");
+  EXPECT_EQ(ReasonOf(Call(gateway, Get(gateway))), "tool_unavailable");
+  tool.target.addresses.push_back(MakeTool(second)->target.addresses[0]);
+  gateway.Change([&](State& state) { state.tools["payments"] = tool; });
+  EXPECT_EQ(ReasonOf(Call(gateway, Get(gateway))), "upstream_unreachable");
+  EXPECT_EQ(ReasonOf(Call(gateway, Get(gateway))), "tool_unavailable");
+}
+
 TEST(UpstreamTest, ConnectionsInUseAreLimitedAndOthersWait) {
   TestGateway gateway;
   std::atomic<int> asked{0};

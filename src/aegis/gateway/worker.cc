@@ -73,8 +73,9 @@ void Worker::ListenOpaEnvoy(FileDescriptor listening,
 
 void Worker::ListenEgress(FileDescriptor listening, EgressHub& hub) {
   if (!egress_) {
-    egress_ = std::make_unique<EgressDoor>(EgressDoor::Parts{
-        hub, options_.limits, loop_, buffers_, graveyard_, pipeline_, metrics_, logger_});
+    egress_ = std::make_unique<EgressDoor>(EgressDoor::Parts{hub, options_.limits, addresses_,
+                                                             loop_, buffers_, graveyard_, pipeline_,
+                                                             metrics_, logger_});
   }
   egress_->Listen(std::move(listening));
 }

@@ -19,7 +19,6 @@ namespace {
 using Side = Tunnel::Side;
 
 constexpr size_t kFirstRead = 4 * 1024;
-constexpr int kResolveMs = 5'000;
 constexpr int kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 1 << 20;
 constexpr size_t kMaxAddressesTold = 16;  // to the policy
@@ -56,6 +55,7 @@ EgressConnection::~EgressConnection() {
 
 void EgressConnection::Start(FileDescriptor socket, const net::SocketAddress& peer) {
   peer_ = peer.ToString();
+  source = AddressLimit::SourceOf(peer);
   net::SetNoDelay(socket.get());
   if (!agent_.Open(door_.parts().loop, std::move(socket))) return Close({});
   timer_.Arm(door_.parts().loop, door_.parts().limits.head_timeout_ms);
@@ -223,6 +223,10 @@ bool EgressConnection::CheckRequest() {
       AnswerProblem(kMethodRefusal.status, kMethodRefusal.reason, kMethodRefusal.detail);
       return false;
     }
+    if (const std::string_view why_not = net::CheckGovernedPath(head.path); !why_not.empty()) {
+      AnswerProblem(400, "bad_path", why_not);
+      return false;
+    }
     action_ = "http_";
     for (const char c : head.method) action_ += static_cast<char>(c | 0x20);
   }
@@ -306,16 +310,18 @@ void EgressConnection::OnState() {
   if (!AskPolicy() || (!addresses_.empty() && !CheckAddresses().empty())) {
     return Cut("policy_changed");
   }
+  // One that was registered since: its rules hold at the gateway.
+  if (!door_.parts().pipeline.shadow() && !ticket_.shadowed && IsTool()) Cut("policy_changed");
 }
 
 // --- Where it leads ---
 
 void EgressConnection::Resolve() {
   state_ = State::kResolving;
-  timer_.Arm(door_.parts().loop, kResolveMs);
+  timer_.Arm(door_.parts().loop, Resolver::kWaitMs);
   self_ = std::make_shared<EgressConnection*>(this);
   door_.parts().hub.resolver().Resolve(
-      target_.host, door_.mailbox(),
+      target_.host, counted_agent_, door_.mailbox(),
       [self = std::weak_ptr<EgressConnection*>(self_)](const Resolved& resolved) {
         if (const auto alive = self.lock()) (*alive)->OnResolved(resolved);
       });
@@ -461,8 +467,12 @@ void EgressConnection::Look() {
   switch (hello.state) {
     case ClientHello::State::kNeedMore:
       return agent_.watch.WaitReadable();
-    case ClientHello::State::kPlain:
-      return leave_.plain ? StartTunnel() : OnForbiddenHello("not_tls");
+    case ClientHello::State::kPlain: {
+      // What begins as TLS and cannot be read could be TLS to the host.
+      constexpr char kHandshake = 0x16;
+      const bool is_tls = input_.view().starts_with(kHandshake);
+      return leave_.plain && !is_tls ? StartTunnel() : OnForbiddenHello("not_tls");
+    }
     case ClientHello::State::kTls:
       break;
   }

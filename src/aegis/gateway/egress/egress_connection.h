@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aegis/gateway/address_limit.h"
 #include "aegis/gateway/buffer.h"
 #include "aegis/gateway/egress/address_class.h"
 #include "aegis/gateway/egress/proxy_request.h"
@@ -52,7 +53,8 @@ class EgressConnection final : public Mortal, private RecordWaiter, private Tunn
   // `why`: for the outcome of a call that goes on.
   void Close(std::string_view why);
 
-  size_t index = 0;  // in the door's list
+  size_t index = 0;               // in the door's list
+  AddressLimit::Source source{};  // of the agent
 
  private:
   enum class State : uint8_t {

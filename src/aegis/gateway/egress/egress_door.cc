@@ -14,7 +14,10 @@ void EgressDoor::Listen(FileDescriptor listening) {
 
 void EgressDoor::Accept(FileDescriptor socket, const net::SocketAddress& peer) {
   // Beyond the limit the connection is closed at once: that is clearer to the agent than silence.
-  if (draining_ || !parts_.hub.Enter()) return;
+  if (draining_) return;
+  const AddressLimit::Source source = AddressLimit::SourceOf(peer);
+  if (!parts_.addresses.Enter(source)) return;
+  if (!parts_.hub.Enter()) return parts_.addresses.Leave(source);
   auto connection = std::make_unique<EgressConnection>(*this);
   EgressConnection* raw = connection.get();
   raw->index = connections_.size();
@@ -32,6 +35,7 @@ void EgressDoor::Remove(EgressConnection* connection) {
   }
   connections_.pop_back();
   parts_.hub.Leave();
+  parts_.addresses.Leave(dead->source);
   parts_.metrics.connections.Add(-1);
   parts_.graveyard.Bury(std::move(dead));
 }

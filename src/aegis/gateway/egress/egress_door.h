@@ -25,6 +25,7 @@ class EgressDoor {
   struct Parts {
     EgressHub& hub;
     const Limits& limits;
+    AddressLimit& addresses;
     net::EventLoop& loop;
     BufferPool& buffers;
     Graveyard& graveyard;

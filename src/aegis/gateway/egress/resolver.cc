@@ -23,6 +23,15 @@ struct Resolver::Core {
     std::shared_ptr<Mailbox::State> mailbox;
     std::function<void(const Resolved&)> answer;
   };
+  struct Asked {
+    std::string asker;
+    int64_t until_ms = 0;  // then the last of those who wait has given up
+    std::vector<Waiter> waiters;
+  };
+  struct Asker {
+    size_t names = 0;    // that are waited for
+    size_t running = 0;  // of them, being looked up
+  };
   struct Cached {
     std::shared_ptr<const Resolved> answer;
     int64_t until_ms = 0;
@@ -45,23 +54,59 @@ struct Resolver::Core {
         });
   }
 
+  bool MayAsk(const std::string& asker) const {
+    const auto known = askers.find(asker);
+    return waiting.size() < kMaxWaiting &&
+           (known == askers.end() || known->second.names < kMaxWaitingOfOne);
+  }
+
+  // The next name in turn whose asker may have one more thread. Names are dropped on the way whose
+  // waiters have given up.
+  bool Take(std::string* name) {
+    const int64_t now = NowMs();
+    for (auto it = queue.begin(); it != queue.end();) {
+      const auto asked = waiting.find(*it);
+      if (asked->second.until_ms <= now) {
+        Drop(asked);
+        it = queue.erase(it);
+        continue;
+      }
+      Asker& asker = askers[asked->second.asker];
+      if (asker.running < kMaxRunningOfOne) {
+        ++asker.running;
+        *name = std::move(*it);
+        queue.erase(it);
+        return true;
+      }
+      ++it;
+    }
+    return false;
+  }
+
+  void Drop(std::unordered_map<std::string, Asked>::iterator asked) {
+    const auto asker = askers.find(asked->second.asker);
+    if (--asker->second.names == 0) askers.erase(asker);
+    waiting.erase(asked);
+  }
+
   void Work() {
     std::unique_lock lock(mutex);
+    std::string name;
     while (true) {
-      wake.wait(lock, [this] { return stopping || !queue.empty(); });
+      wake.wait(lock, [&] { return stopping || Take(&name); });
       if (stopping) return;
-      const std::string name = std::move(queue.front());
-      queue.pop_front();
       lock.unlock();
       auto answer = std::make_shared<const Resolved>(lookup(name));
       lock.lock();
       if (stopping) return;
       Keep(name, answer);
-      auto node = waiting.extract(name);
+      const auto asked = waiting.find(name);
+      std::vector<Waiter> waiters = std::move(asked->second.waiters);
+      --askers[asked->second.asker].running;
+      Drop(asked);
+      wake.notify_all();
       lock.unlock();
-      if (!node.empty()) {
-        for (Waiter& waiter : node.mapped()) Tell(std::move(waiter), answer);
-      }
+      for (Waiter& waiter : waiters) Tell(std::move(waiter), answer);
       lock.lock();
     }
   }
@@ -80,7 +125,8 @@ struct Resolver::Core {
   std::condition_variable wake;
   bool stopping = false;
   std::deque<std::string> queue;
-  std::unordered_map<std::string, std::vector<Waiter>> waiting;
+  std::unordered_map<std::string, Asked> waiting;
+  std::unordered_map<std::string, Asker> askers;
   std::unordered_map<std::string, Cached> cache;
 };
 
@@ -103,7 +149,7 @@ Resolver::Mailbox::~Mailbox() {
   state_->loop = nullptr;
 }
 
-void Resolver::Resolve(const std::string& name, Mailbox& mailbox,
+void Resolver::Resolve(const std::string& name, const std::string& asker, Mailbox& mailbox,
                        std::function<void(const Resolved&)> answer) {
   Core::Waiter waiter{mailbox.state_, std::move(answer)};
   std::shared_ptr<const Resolved> known;
@@ -113,10 +159,14 @@ void Resolver::Resolve(const std::string& name, Mailbox& mailbox,
     if (cached != core_->cache.end() && cached->second.until_ms > NowMs()) {
       known = cached->second.answer;
     } else if (const auto same = core_->waiting.find(name); same != core_->waiting.end()) {
-      same->second.push_back(std::move(waiter));
+      same->second.waiters.push_back(std::move(waiter));
+      same->second.until_ms = NowMs() + kWaitMs;
       return;
-    } else if (core_->waiting.size() < kMaxWaiting) {
-      core_->waiting[name].push_back(std::move(waiter));
+    } else if (core_->MayAsk(asker)) {
+      ++core_->askers[asker].names;
+      Core::Asked& asked = core_->waiting[name];
+      asked = {asker, NowMs() + kWaitMs, {}};
+      asked.waiters.push_back(std::move(waiter));
       core_->queue.push_back(name);
       core_->wake.notify_one();
       return;

@@ -1,9 +1,10 @@
 // Looks host names up without holding up an event loop: a few threads that call getaddrinfo, and a
 // cache of seconds.
 //
-// A name is looked up once however many ask at the same time. Threads that hang in a lookup cost
-// others nothing but a slot: who waits longer than the time-out is told so, and beyond kMaxWaiting
-// lookups are refused at once.
+// A name is looked up once however many ask at the same time. One asker's lookups have half of the
+// threads at most, so that names that nobody answers for hold up only whoever asks for them; a name
+// for which nobody waits any more is not looked up, and beyond kMaxWaiting (kMaxWaitingOfOne of one
+// asker) lookups are refused at once.
 //
 // Threading: Resolve belongs to the loop's thread; everything else may be called from any thread.
 #pragma once
@@ -28,8 +29,11 @@ struct Resolved {
 
 class Resolver {
  public:
-  static constexpr size_t kThreads = 4;
+  static constexpr size_t kThreads = 8;
+  static constexpr size_t kMaxRunningOfOne = kThreads / 2;
   static constexpr size_t kMaxWaiting = 1024;  // names
+  static constexpr size_t kMaxWaitingOfOne = 256;
+  static constexpr int kWaitMs = 5'000;  // how long an asker may be expected to wait
   static constexpr size_t kMaxCached = 4096;
   static constexpr size_t kMaxAddresses = 64;
   static constexpr int64_t kCachedMs = 10'000;  // of an answer
@@ -59,9 +63,9 @@ class Resolver {
     };
     std::shared_ptr<State> state_;
   };
-  // `answer` is called once on the mailbox's loop, never from within; not at all if the mailbox is
-  // destroyed before.
-  void Resolve(const std::string& name, Mailbox& mailbox,
+  // `asker`: the agent. `answer` is called once on the mailbox's loop, never from within; not at
+  // all if the mailbox is destroyed before.
+  void Resolve(const std::string& name, const std::string& asker, Mailbox& mailbox,
                std::function<void(const Resolved&)> answer);
 
   static Resolved SystemLookup(const std::string& name);

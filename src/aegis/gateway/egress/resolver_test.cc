@@ -32,11 +32,12 @@ TEST(ResolverTest, AsksOnceForManyAndKeepsTheAnswer) {
     EXPECT_EQ(resolved.addresses.at(0).ToString(), "192.0.2.1:0");
     if (++answers == 3) loop.Stop();
   };
-  resolver.Resolve("a.example", mailbox, count);
-  resolver.Resolve("a.example", mailbox, count);
+  resolver.Resolve("a.example", "agent", mailbox, count);
+  resolver.Resolve("a.example", "agent", mailbox, count);
   go.set_value();
   // Once those have their answer it is known.
-  resolver.Resolve("a.example", mailbox, [&](const Resolved& resolved) { count(resolved); });
+  resolver.Resolve("a.example", "agent", mailbox,
+                   [&](const Resolved& resolved) { count(resolved); });
   loop.Run();
   EXPECT_EQ(answers, 3);
   EXPECT_EQ(lookups, 1);
@@ -54,9 +55,9 @@ TEST(ResolverTest, AFailureIsToldAndHungThreadsLeaveOthersAlone) {
       return out;
     });
     Resolver::Mailbox mailbox(loop);
-    resolver.Resolve("slow.example", mailbox, [](const Resolved&) { FAIL(); });
+    resolver.Resolve("slow.example", "agent", mailbox, [](const Resolved&) { FAIL(); });
     std::string error;
-    resolver.Resolve("gone.example", mailbox, [&](const Resolved& resolved) {
+    resolver.Resolve("gone.example", "agent", mailbox, [&](const Resolved& resolved) {
       error = resolved.error;
       loop.Stop();
     });
@@ -67,25 +68,34 @@ TEST(ResolverTest, AFailureIsToldAndHungThreadsLeaveOthersAlone) {
   never.set_value();
 }
 
-TEST(ResolverTest, BeyondItsLimitItIsBusy) {
+TEST(ResolverTest, OneAskersHangingNamesHoldUpNobodyElse) {
   std::promise<void> never;
   const std::shared_future<void> hang(never.get_future());
   net::EventLoop loop;
-  Resolver resolver([hang](const std::string&) {
-    hang.wait();
-    return Resolved();
+  Resolver resolver([hang](const std::string& name) {
+    if (name.starts_with("h")) hang.wait();
+    Resolved out;
+    out.error = "name_unknown";
+    return out;
   });
   Resolver::Mailbox mailbox(loop);
-  for (size_t i = 0; i < Resolver::kMaxWaiting; ++i) {
-    resolver.Resolve("h" + std::to_string(i) + ".example", mailbox, [](const Resolved&) {});
+  for (size_t i = 0; i < Resolver::kMaxWaitingOfOne; ++i) {
+    resolver.Resolve("h" + std::to_string(i) + ".example", "agent", mailbox,
+                     [](const Resolved&) {});
   }
   std::string error;
-  resolver.Resolve("more.example", mailbox, [&](const Resolved& resolved) {
+  resolver.Resolve("more.example", "agent", mailbox, [&](const Resolved& resolved) {
     error = resolved.error;
     loop.Stop();
   });
   loop.Run();
   EXPECT_EQ(error, "resolver_busy");
+  resolver.Resolve("other.example", "other", mailbox, [&](const Resolved& resolved) {
+    error = resolved.error;
+    loop.Stop();
+  });
+  loop.Run();
+  EXPECT_EQ(error, "name_unknown");
   never.set_value();
 }
 
