@@ -443,5 +443,6 @@ def test_mistakes_in_the_configuration_are_told(tmp_path, key):
     path.write_text("# nothing\n")
     assert "control plane" in cli("config", "check", path).stdout
     schema = json.loads(cli("config", "schema").stdout)
-    keys = {"services", "keys", "bundles", "envoy", "ext_proc", "plugins"}
+    keys = {"services", "keys", "bundles", "envoy", "ext_proc", "plugins", "http", "egress",
+            "telemetry", "secrets", "certificate_authorities", "client_certificates"}  # fmt: skip
     assert set(schema["properties"]) == keys

@@ -134,7 +134,7 @@ PATHS = [
     refused("raw backquote", 400, "bad_target", to(f"{PATH}`x"), RAW),
     refused("raw tab", 400, "bad_target", to(f"{PATH}\tx"), RAW),
     refused("raw DEL", 400, "control_byte", to(f"{PATH}\x7f"), RAW),
-    denied("another door", 404, "no_such_path", to("/Tools/payments/create_payment"),
+    refused("another door", 404, "no_such_path", to("/Tools/payments/create_payment"),
             "RFC 3986 §6.2.2.1: paths have case"),
     denied("action in capitals", 403, "action_not_allowed", to("/tools/payments/CREATE_PAYMENT"),
             "names have case"),
