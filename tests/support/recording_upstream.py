@@ -37,7 +37,8 @@ class RecordingUpstream:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def take(self, settle: float = 1.0) -> list:
         """What came since the last call, once no request is half there (or `settle` s passed)."""
@@ -47,6 +48,11 @@ class RecordingUpstream:
             return taken
 
     def close(self) -> None:
+        # Wakes the thread that accepts: it would hold the socket open, and might take what comes
+        # to a later one.
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(10)
         self._listening.close()
 
     def __enter__(self) -> "RecordingUpstream":
