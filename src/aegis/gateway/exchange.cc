@@ -79,9 +79,7 @@ void Exchange::OnHead() {
   if (route_.door == Door::kNone) {
     return AnswerProblem(
         404, "no_such_path",
-        "the gateway serves /tools/<tool>/<action>, /v1/decisions and /v1/data/<path>",
-        // Nobody reads the body: whether it has come already makes no difference.
-        head.body != BodyKind::kNone);
+        "the gateway serves /tools/<tool>/<action>, /v1/decisions and /v1/data/<path>");
   }
   if (!CheckMethod()) return;
   if (route_.door == Door::kExtAuthz) {

@@ -215,6 +215,8 @@ Looks LookAtBody(std::string_view start) {
   for (std::string_view mark :
        {std::string_view("\xef\xbb\xbf"), std::string_view("\xff\xfe"),
         std::string_view("\xfe\xff"), std::string_view("\0\0\xfe\xff", 4)}) {
+    // The beginning of a mark may yet become one: what follows decides.
+    if (start.size() < mark.size() && mark.starts_with(start)) return Looks::kUnknown;
     if (start.starts_with(mark)) {
       start.remove_prefix(mark.size());
       break;

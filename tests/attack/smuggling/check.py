@@ -1,5 +1,6 @@
 """Whether a gateway did with a row what the table asks."""
 
+import dataclasses
 import hashlib
 import json
 import urllib.parse
@@ -55,6 +56,11 @@ def faults(row: Row, got: Exchange, received: list) -> list[str]:
     for message, seen in zip(received, row.seen, strict=True):
         found += differences(message, seen)
     return found
+
+
+def cut_off(row: Row) -> Row:
+    """What the row asks where its answer is the connection's last."""
+    return dataclasses.replace(row, answers=row.answers[:1], seen=[], closes=True)
 
 
 def differences(message, seen: Seen) -> list[str]:

@@ -68,6 +68,9 @@ class Row:
     closes: bool = False  # the gateway ends the connection
     agent_closes: bool = False  # the agent does, when it has sent the row; nothing follows then
     differ: str = ""
+    early: bool = (
+        False  # answered by its head: a body that is not there by then costs the connection
+    )
     waits: bool = False  # its body never ends: a gateway that judges no bodies waits for more
 
 
@@ -78,9 +81,13 @@ def refused(
     return Row(name, data, [(status, reason)], [], why, closes=True, waits=waits)
 
 
-def denied(name: str, status: int, reason: str, data: bytes, why: str, differ: str = "") -> Row:
+def denied(
+    name: str, status: int, reason: str, data: bytes, why: str, differ: str = "",
+    early: bool = False,
+) -> Row:  # fmt: skip
     """The message is sound, the call is not allowed; the connection goes on."""
-    return Row(name, data, [(status, reason), (200, "")], [FOLLOW_SEEN], why, differ=differ)
+    answers = [(status, reason), (200, "")]
+    return Row(name, data, answers, [FOLLOW_SEEN], why, differ=differ, early=early)
 
 
 def passes(
