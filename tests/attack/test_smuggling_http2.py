@@ -3,8 +3,7 @@
 import pytest
 from attack.smuggling import check2, http2
 from attack.smuggling.check import decisions, unlike
-from attack.smuggling.row import POLICY
-from support.aegis_process import Aegis
+from attack.smuggling.site import governed
 from support.envoy_process import port_of
 from support.http2_wire import Data, exchange
 from support.recording_upstream import RecordingUpstream
@@ -18,12 +17,7 @@ def tool():
 
 @pytest.fixture(scope="module")
 def aegis(tmp_path_factory, tool):
-    folder = tmp_path_factory.mktemp("smuggling")
-    with Aegis(folder / "data") as running:
-        running.cli("agent", "register", "finance-agent")
-        running.cli("tool", "add", "payments", "--url", tool.url)
-        running.publish(folder / "policies", finance=POLICY)
-        running.wait_ready_to_decide()
+    with governed(tmp_path_factory.mktemp("smuggling"), tool) as running:
         yield running
 
 

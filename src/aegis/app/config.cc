@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "aegis/app/config_types.h"
 #include "aegis/app/http_config.h"
 #include "aegis/app/tool_config.h"
 #include "aegis/base/file.h"
@@ -25,6 +26,11 @@ std::string CheckUrl(std::string_view text) {
 
 namespace {
 
+using config_types::kCount;
+using config_types::kFlag;
+using config_types::kReference;
+using config_types::kText;
+using config_types::kUrl;
 using policy::Key;
 using policy::Node;
 using policy::Shape;
@@ -58,18 +64,6 @@ std::string CheckRedacted(std::string_view text) {
 constexpr std::string_view kAlgorithms[] = {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512",
                                             "PS256", "PS384", "PS512", "HS256", "HS384", "HS512"};
 
-constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 1024};
-constexpr Type kFlag = {.shape = Shape::kBool, .expected = "true or false"};
-constexpr Type kCount = {.shape = Shape::kCount, .expected = "a whole number"};
-constexpr Type kUrl = {.shape = Shape::kText,
-                       .expected = "a URL",
-                       .check = CheckUrl,
-                       .schema_pattern = "^https?://[^?#@]+$",
-                       .max_bytes = 2048};
-constexpr Type kReference = {.shape = Shape::kText,
-                             .expected = "a reference to a secret: env:NAME or file:PATH",
-                             .schema_pattern = "^(env|file):.+$",
-                             .max_bytes = 4096};
 constexpr Type kAlgorithm = {
     .shape = Shape::kText, .expected = "an algorithm", .allowed = kAlgorithms};
 constexpr Type kKeyText = {

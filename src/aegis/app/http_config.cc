@@ -3,16 +3,18 @@
 #include <string>
 #include <string_view>
 
+#include "aegis/app/config_types.h"
+
 namespace aegis::app {
 namespace {
 
+using config_types::kCount;
+using config_types::kFlag;
+using config_types::kText;
 using policy::Key;
 using policy::Node;
 using policy::Shape;
 using policy::Type;
-
-constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 1024};
-constexpr Type kFlag = {.shape = Shape::kBool, .expected = "true or false"};
 
 constexpr Key kTlsKeys[] = {
     {"certificate", &kText, "File with the PEM certificate, and those that lead to its root.",
@@ -35,7 +37,6 @@ constexpr Type kListeners = {.shape = Shape::kList,
                              .element = &kListener,
                              .min_size = 1,
                              .max_size = 16};
-constexpr Type kCount = {.shape = Shape::kCount, .expected = "a whole number"};
 constexpr Key kLimitKeys[] = {
     {"max_connections", &kCount, "Open at once; default 8192."},
     {"max_connections_per_address", &kCount,

@@ -5,11 +5,16 @@
 #include <chrono>
 
 #include "aegis/app/config.h"
+#include "aegis/app/config_types.h"
 #include "aegis/net/http1_grammar.h"
 
 namespace aegis::app {
 namespace {
 
+using config_types::kCount;
+using config_types::kReference;
+using config_types::kText;
+using config_types::kUrl;
 using policy::Key;
 using policy::Node;
 using policy::Shape;
@@ -28,18 +33,7 @@ std::string CheckHeaderName(std::string_view name) {
   return {};
 }
 
-constexpr Type kText = {.shape = Shape::kText, .expected = "a text", .max_bytes = 1024};
-constexpr Type kCount = {.shape = Shape::kCount, .expected = "a whole number"};
 constexpr Type kRatio = {.shape = Shape::kNumber, .expected = "a number from 0 to 1"};
-constexpr Type kUrl = {.shape = Shape::kText,
-                       .expected = "a URL",
-                       .check = CheckUrl,
-                       .schema_pattern = "^https?://[^?#@]+$",
-                       .max_bytes = 2048};
-constexpr Type kReference = {.shape = Shape::kText,
-                             .expected = "a reference to a secret: env:NAME or file:PATH",
-                             .schema_pattern = "^(env|file):.+$",
-                             .max_bytes = 4096};
 constexpr Type kHeaders = {.shape = Shape::kMap,
                            .expected = "headers by name",
                            .element = &kReference,

@@ -1,11 +1,13 @@
 #include "aegis/app/tool_config.h"
 
 #include "aegis/app/config.h"
+#include "aegis/app/config_types.h"
 #include "aegis/tool/spec.h"
 
 namespace aegis::app {
 namespace {
 
+using config_types::kReference;
 using policy::Key;
 using policy::Node;
 using policy::Shape;
@@ -21,10 +23,6 @@ std::string CheckHostName(std::string_view text) {
 }
 
 constexpr Type kFile = {.shape = Shape::kText, .expected = "a file's path", .max_bytes = 1024};
-constexpr Type kReference = {.shape = Shape::kText,
-                             .expected = "a reference to a secret: env:NAME or file:PATH",
-                             .schema_pattern = "^(env|file):.+$",
-                             .max_bytes = 4096};
 constexpr Type kHost = {.shape = Shape::kText,
                         .expected = "a host's name",
                         .check = CheckHostName,

@@ -104,4 +104,18 @@ void AppendJsonText(std::string& out, std::string_view text, size_t max_bytes) {
   out.push_back('"');
 }
 
+std::string EscapeJsonPointer(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '~') {
+      out += "~0";
+    } else if (c == '/') {
+      out += "~1";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 }  // namespace aegis

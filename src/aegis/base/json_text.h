@@ -14,4 +14,7 @@ namespace aegis {
 // "…" is put at its end.
 void AppendJsonText(std::string& out, std::string_view text, size_t max_bytes = SIZE_MAX);
 
+// A name as part of a JSON Pointer (RFC 6901 §3), without the '/' before it.
+std::string EscapeJsonPointer(std::string_view name);
+
 }  // namespace aegis

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "aegis/base/json_text.h"
 #include "aegis/base/text.h"
 
 namespace aegis::control {
@@ -11,21 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxErrors = 100;
-
-// RFC 6901 §3.
-std::string EscapePointer(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -73,7 +59,7 @@ ObjectReader::ObjectReader(const json& object, std::string pointer, std::vector<
     : object_(object), pointer_(std::move(pointer)), errors_(errors) {}
 
 std::string ObjectReader::PointerTo(std::string_view name) const {
-  return pointer_ + "/" + EscapePointer(name);
+  return pointer_ + "/" + EscapeJsonPointer(name);
 }
 
 void ObjectReader::AddError(std::string_view name, std::string detail) {

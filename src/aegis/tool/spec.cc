@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "aegis/base/json_text.h"
 #include "aegis/base/text.h"
 #include "aegis/json/writer.h"
 #include "aegis/tool/base_url.h"
@@ -17,21 +18,6 @@ namespace {
 
 constexpr size_t kMaxMistakes = 100;
 
-// RFC 6901 §3.
-std::string EscapePointer(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 void Reader::Report(std::string detail) {
@@ -40,7 +26,7 @@ void Reader::Report(std::string detail) {
 
 Reader Reader::At(std::string_view name, const json::Tree& value) const {
   // A name from the outside may be of any size.
-  return {value, pointer_ + "/" + EscapePointer(name.substr(0, kMaxParamNameBytes)), mistakes_};
+  return {value, pointer_ + "/" + EscapeJsonPointer(name.substr(0, kMaxParamNameBytes)), mistakes_};
 }
 
 Reader Reader::At(size_t index, const json::Tree& value) const {
